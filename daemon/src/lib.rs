@@ -1,0 +1,23 @@
+//! Burrow: the companion daemon of a Go dev container.
+//!
+//! One binary, three roles, chosen in `main.rs` before any thread exists: the shim of a run ([`process`]), the daemon
+//! ([`daemon`]), or a command line that speaks to the daemon ([`cli`], through [`client`]).
+//!
+//! Who may know whom: `main -> cli -> client -> protocol`; `daemon -> rpc, hooks, toolchain, debug, workspace, container,
+//! watch -> process, durable`. The services (`hooks`, `toolchain`, `debug`) never import each other: what one shows it
+//! publishes in [`model`].
+
+pub mod coded;
+pub mod durable;
+pub mod model;
+pub mod process;
+
+pub mod debug;
+pub mod hooks;
+pub mod toolchain;
+
+pub mod container;
+pub mod workspace;
+
+pub mod cli;
+pub mod rpc;

@@ -1,0 +1,120 @@
+//! The status contract: what `burrow status --json` prints and what a subscribed client follows.
+
+use crate::debug::{LeaseStatus, PortStatus};
+use crate::hooks::HookStatus;
+use crate::toolchain::ToolStatus;
+
+wire! {
+    /// The whole of what the daemon shows.
+    pub struct Status {
+        /// The daemon's version.
+        pub version: String,
+        /// The protocol it speaks.
+        pub protocol: u32,
+        /// Its process.
+        pub pid: u32,
+        /// Where it runs.
+        pub container: ContainerStatus,
+        /// The debug ports, in order.
+        pub ports: Vec<PortStatus>,
+        /// The leases that have not ended, oldest first.
+        pub leases: Vec<LeaseStatus>,
+        /// The open workspaces, by path.
+        pub workspaces: Vec<WorkspaceStatus>,
+    }
+
+    /// Where the daemon runs.
+    pub struct ContainerStatus {
+        /// What kind of machine this is.
+        pub kind: ContainerKind,
+        /// Stays the same for the life of the container, and differs in a copy of it.
+        pub id: String,
+        /// Stays the same for one start of the container.
+        pub start_id: String,
+    }
+
+    /// What kind of machine the daemon runs on.
+    #[derive(Copy)]
+    pub enum ContainerKind {
+        /// A Docker container.
+        Docker,
+        /// A Podman container.
+        Podman,
+        /// A pod's container.
+        Kubernetes,
+        /// A container of an engine that is not known.
+        Container,
+        /// No container.
+        Host,
+    }
+
+    /// One open folder.
+    pub struct WorkspaceStatus {
+        /// Its absolute path.
+        pub path: String,
+        /// The state of the whole.
+        pub state: WorkspaceState,
+        /// Why it is not `ready`; empty otherwise.
+        pub reasons: Vec<Reason>,
+        /// The generation of tools that is active, if any.
+        pub generation: Option<u32>,
+        /// Its lifecycle hooks, in the order in which they run.
+        pub hooks: Vec<HookStatus>,
+        /// Its Go tools, by name.
+        pub tools: Vec<ToolStatus>,
+    }
+
+    /// The state of a workspace as a whole.
+    #[derive(Copy)]
+    pub enum WorkspaceState {
+        /// Nothing is due, nothing is wrong.
+        Ready,
+        /// Work is under way.
+        Working,
+        /// Somebody has to look.
+        Attention,
+    }
+
+    /// Why a workspace is not ready.
+    pub struct Reason {
+        /// The registry's code, such as `BUR201`, where it is an error.
+        pub code: Option<String>,
+        /// One sentence: what is the matter.
+        pub message: String,
+        /// What to do next.
+        pub hint: Option<String>,
+    }
+
+    /// The answer of `burrow/model/subscribe`.
+    pub struct Snapshot {
+        /// The number of the last change that is part of `status`.
+        pub seq: u32,
+        /// Everything, as of `seq`.
+        pub status: Status,
+    }
+
+    /// The payload of `burrow/model/changed`: one part of the status has a new value.
+    pub struct ModelChanged {
+        /// Grows by one with each change; a gap means that the client must subscribe again.
+        pub seq: u32,
+        /// The part that changed.
+        pub change: ModelChange,
+    }
+
+    /// One part of the status, whole.
+    #[serde(tag = "kind")]
+    pub enum ModelChange {
+        /// A workspace is new or changed.
+        Workspace {
+            /// Its new value.
+            workspace: WorkspaceStatus,
+        },
+        /// Ports or leases changed.
+        Debug {
+            /// All ports.
+            ports: Vec<PortStatus>,
+            /// All leases.
+            leases: Vec<LeaseStatus>,
+        },
+    }
+}

@@ -1,0 +1,53 @@
+//! The start of a conversation: what a client says of itself in `initialize`, and what the daemon answers.
+
+use std::collections::BTreeMap;
+
+wire! {
+    /// `initializationOptions` of `initialize`.
+    #[serde(default)]
+    pub struct ClientOptions {
+        /// The newest protocol that the client speaks.
+        pub protocol: u32,
+        /// What kind of client this is.
+        pub kind: ClientKind,
+        /// Whether the user trusts the workspace folders of this session.
+        pub trusted: bool,
+        /// The environment in which work of this session runs. Kept in memory only.
+        pub environment: BTreeMap<String, String>,
+        /// The folder from which relative paths of this session count.
+        pub cwd: String,
+    }
+
+    /// What kind of client a session has.
+    #[derive(Copy)]
+    pub enum ClientKind {
+        /// The command line.
+        Cli,
+        /// An editor's window.
+        Window,
+    }
+
+    /// `result.capabilities.experimental` of `initialize`.
+    pub struct ServerDetails {
+        /// The protocol that both sides use from here on.
+        pub protocol: u32,
+        /// The build of the daemon: two builds of one version differ here.
+        pub build: String,
+        /// The daemon's process.
+        pub pid: u32,
+        /// The workspaces that this session is bound to: the absolute paths of its roots.
+        pub workspaces: Vec<String>,
+    }
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            protocol: crate::PROTOCOL_VERSION,
+            kind: ClientKind::Window,
+            trusted: false,
+            environment: BTreeMap::new(),
+            cwd: "/".to_owned(),
+        }
+    }
+}
