@@ -1,1 +1,3 @@
-//! workspace.
+//! One open folder.
+
+pub mod files;
