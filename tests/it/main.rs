@@ -5,8 +5,6 @@
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod sandbox;
