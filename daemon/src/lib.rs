@@ -9,6 +9,7 @@
 
 pub mod coded;
 pub mod config;
+pub mod daemon;
 pub mod durable;
 pub mod model;
 pub mod process;
@@ -17,6 +18,7 @@ pub mod debug;
 pub mod hooks;
 pub mod toolchain;
 
+pub mod client;
 pub mod container;
 pub mod workspace;
 
