@@ -11,6 +11,7 @@ pub mod coded;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+pub mod hex;
 pub mod model;
 pub mod process;
 
@@ -20,6 +21,7 @@ pub mod toolchain;
 
 pub mod client;
 pub mod container;
+pub mod watch;
 pub mod workspace;
 
 pub mod cli;
