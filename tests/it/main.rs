@@ -3,4 +3,10 @@
 //! One crate for all of them, so that the binary is linked once. A part's tests lie in the file of its name.
 
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+mod wire;
