@@ -17,6 +17,7 @@ mod error; // ProcessError
 mod folder; // the files of a command's folder, and the claim
 mod outcome; // how a command ended
 mod procfs;
+mod ready; // the shim's first word
 mod spec; // what a shim is told, and how it crosses its standard input // /proc: start times, parents, environments
 
 mod follow; // daemon side: start, find, Shim
