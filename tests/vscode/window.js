@@ -22,8 +22,8 @@ const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no
 /** How long anything may take to appear; a cold and busy machine included. */
 const DEADLINE = 60_000;
 
-/** The `burrow` under test: `BURROW_BIN`, else the release build, else the debug build. */
-export const BURROW = process.env.BURROW_BIN ?? builtProgram();
+/** The `burrow` under test. */
+export const BURROW = process.env.BURROW_BIN ?? "";
 
 /** Opens a window on a fresh copy of `files` (path -> text), with `settings` of the machine. */
 export async function openWindow(test, { files, settings, before }) {
@@ -196,22 +196,14 @@ function portRange() {
   return `${first}-${first + 10}`;
 }
 
-function builtProgram() {
-  const target = join(REPOSITORY, "target");
-  const builds = existsSync(target) ? readdirSync(target).map((triple) => join(target, triple, "debug/burrow")) : [];
-  return [join(REPOSITORY, "dist/burrow"), ...builds].find((path) => existsSync(path)) ?? "burrow";
-}
-
-/** Fails with the one command that brings what is missing. */
+/** Fails by the name of what is missing. */
 function requireParts() {
   for (const [part, remedy] of [
-    [CODE_SERVER, "tests/vscode/setup"],
-    [CHROMIUM, "tests/vscode/setup"],
-    [join(EXTENSION, "out/main.js"), "(cd vscode-extension && npm ci && npm run build)"],
-    [BURROW, "cargo build"],
+    [CODE_SERVER, "tests/setup"],
+    [CHROMIUM, "tests/setup"],
+    [join(EXTENSION, "out/main.js"), "tests/vscode/run"],
+    [BURROW, "tests/vscode/run"],
   ]) {
-    if (!existsSync(part)) {
-      throw new Error(`VS Code tests need ${part}. Run: ${remedy}`);
-    }
+    assert.ok(existsSync(part), `the tests in VS Code need ${part || "BURROW_BIN"}: run ${remedy}`);
   }
 }
