@@ -101,7 +101,7 @@ impl Client {
             Err(error) => return Err(error),
         }
         drop(self);
-        exit.wait().await;
+        exit.wait();
         Ok(())
     }
 
