@@ -1,1 +1,3 @@
 //! workspace/files.
+pub mod go_mod;
+pub mod go_work;
