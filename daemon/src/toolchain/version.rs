@@ -36,6 +36,15 @@ impl GoVersion {
     pub fn language(self) -> Self {
         Self { tail: GoTail::Language, ..self }
     }
+
+    /// The release that stands for a bare language version: since Go 1.21 the first of a line is `.0`.
+    #[must_use]
+    pub fn released(self) -> Self {
+        match self.tail {
+            GoTail::Language if (self.major, self.minor) >= (1, 21) => Self { tail: GoTail::Patch(0), ..self },
+            GoTail::Language | GoTail::Beta(_) | GoTail::Candidate(_) | GoTail::Patch(_) => self,
+        }
+    }
 }
 
 impl FromStr for GoVersion {
