@@ -39,9 +39,9 @@ impl BuildFolders {
         self.gopath().join("pkg/mod")
     }
 
-    /// Where `go install` puts the binaries.
-    pub(crate) fn bin(&self) -> Utf8PathBuf {
-        self.root.join("bin")
+    /// Where `go install` puts the binary of the tool `name`, whatever it calls it.
+    pub(crate) fn bin(&self, name: &str) -> Utf8PathBuf {
+        self.root.join("bin").join(name)
     }
 }
 
@@ -101,7 +101,6 @@ pub(crate) fn for_build(
     set("GOPATH", folders.gopath().into_string());
     set("GOMODCACHE", folders.modules().into_string());
     set("GOCACHE", folders.root.join("cache").into_string());
-    set("GOBIN", folders.bin().into_string());
     // So that the folders can be removed again; it does not reach the binary.
     set("GOFLAGS", "-modcacherw".to_owned());
     set("CGO_ENABLED", "0".to_owned());
