@@ -26,33 +26,33 @@ const MARK: usize = 16;
 
 /// What a binary says of its build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuildInfo {
+pub(crate) struct BuildInfo {
     /// The Go that built it: `go1.26.8`.
-    pub go: String,
+    pub(crate) go: String,
     /// The main package.
-    pub path: String,
+    pub(crate) path: String,
     /// The main module.
-    pub module: Module,
+    pub(crate) module: Module,
     /// The modules that it was built from besides.
-    pub dependencies: Vec<Module>,
+    pub(crate) dependencies: Vec<Module>,
     /// The build settings: `GOOS`, `CGO_ENABLED`, `-trimpath`, ...
-    pub settings: BTreeMap<String, String>,
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 /// A module in a binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Module {
+pub(crate) struct Module {
     /// Its path.
-    pub path: String,
+    pub(crate) path: String,
     /// Its version.
-    pub version: String,
+    pub(crate) version: String,
     /// Its sum: `h1:...`; empty where Go had none.
-    pub sum: String,
+    pub(crate) sum: String,
 }
 
 /// Why a file has no build information.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildInfoError {
+pub(crate) enum BuildInfoError {
     /// It cannot be read.
     #[error("read {path}")]
     Read {
@@ -83,9 +83,8 @@ pub enum BuildInfoError {
 ///
 /// # Errors
 /// [`BuildInfoError`]; also for binaries of Go before 1.18, which have another format.
-pub fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
-    let file = fs_err::File::open(path)
-        .map_err(|source| BuildInfoError::Read { path: path.to_owned(), source })?;
+pub(crate) fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
+    let file = fs_err::File::open(path).map_err(|source| BuildInfoError::Read { path: path.to_owned(), source })?;
     let cache = ReadCache::new(file);
     let section = match section(&cache) {
         Ok(Some(section)) => section,
@@ -99,7 +98,7 @@ pub fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
 fn section<'data, R: ReadRef<'data>>(data: R) -> object::Result<Option<&'data [u8]>> {
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
-    let count = u64::try_from(header.shnum(endian, data)?).unwrap_or(u64::MAX);
+    let count = u64::from(header.shnum(endian, data)?);
     if count > MAX_SECTIONS {
         return Ok(None);
     }
@@ -199,7 +198,10 @@ mod tests {
     #[test]
     fn what_is_no_go_binary_is_an_error() {
         let elf = std::env::current_exe().unwrap();
-        assert!(matches!(read(Utf8Path::from_path(&elf).unwrap()), Err(BuildInfoError::Damaged { .. })), "Rust, not Go");
+        assert!(
+            matches!(read(Utf8Path::from_path(&elf).unwrap()), Err(BuildInfoError::Damaged { .. })),
+            "Rust, not Go"
+        );
         assert!(matches!(read("/etc/passwd".into()), Err(BuildInfoError::NoElf { .. })));
         assert!(matches!(read("/nonexistent".into()), Err(BuildInfoError::Read { .. })));
     }

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 /// The most that the files of one zip may hold together: Go refuses modules over 500 MiB.
 const MAX_UNPACKED: u64 = 500 << 20;
 
@@ -47,7 +49,7 @@ pub(crate) fn sha256_of(reader: &mut impl Read) -> io::Result<String> {
     let mut buffer = [0; 64 * 1024];
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(0) => return Ok(hex::encode(&hasher.finalize())),
             Ok(read) => hasher.update(&buffer[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -58,10 +60,6 @@ pub(crate) fn sha256_of(reader: &mut impl Read) -> io::Result<String> {
 /// The SHA-256 of the file at `path`, in hexadecimal. Blocking.
 pub(crate) fn sha256_of_file(path: &Utf8Path) -> io::Result<String> {
     sha256_of(&mut fs_err::File::open(path)?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Standard base64 with padding (RFC 4648).
@@ -96,10 +94,13 @@ mod tests {
     fn the_sum_is_the_one_that_go_prints() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("tiny.zip");
-        let mut zip = zip::ZipWriter::new(std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap());
+        let mut zip =
+            zip::ZipWriter::new(std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap());
         let options = zip::write::SimpleFileOptions::default();
         // Not in the order of their names: the sum must not depend on the zip's own order.
-        for (name, content) in [("main.go", "package main\n\nfunc main() {}\n"), ("go.mod", "module example.test/tiny\n\ngo 1.18\n")] {
+        for (name, content) in
+            [("main.go", "package main\n\nfunc main() {}\n"), ("go.mod", "module example.test/tiny\n\ngo 1.18\n")]
+        {
             zip.start_file(format!("example.test/tiny@v1.0.0/{name}"), options).unwrap();
             zip.write_all(content.as_bytes()).unwrap();
         }

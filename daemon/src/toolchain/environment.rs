@@ -16,9 +16,28 @@ const MODULE_SETTINGS: [&str; 8] =
 
 /// Variables of the caller that a download may need: identity, credentials, proxies, certificates.
 const PASSED_ON: [&str; 22] = [
-    "HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "TMPDIR", "NETRC", "SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND",
-    "GIT_ASKPASS", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "XDG_CONFIG_HOME",
+    "TMPDIR",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
 ];
 
 /// The folders of one repair; all of them are its own.
@@ -48,9 +67,7 @@ impl BuildFolders {
 /// The value of a setting of Go for a caller: its environment, the file of `go env -w`, `GOROOT/go.env`. Blocking.
 pub(crate) fn go_setting(env: &BTreeMap<String, String>, goroot: &Utf8Path, name: &str) -> Option<String> {
     let from_env = env.get(name).filter(|value| !value.is_empty()).cloned();
-    from_env
-        .or_else(|| setting_in(&user_settings(env)?, name))
-        .or_else(|| setting_in(&goroot.join("go.env"), name))
+    from_env.or_else(|| setting_in(&user_settings(env)?, name)).or_else(|| setting_in(&goroot.join("go.env"), name))
 }
 
 /// The file of `go env -w`; none where it is switched off.

@@ -132,6 +132,16 @@ pub enum ToolchainError {
         /// What Go said.
         detail: String,
     },
+    /// Go refused a download: its content is not the one that the checksum database knows.
+    #[error("download {module}@{version}: {detail}")]
+    SumRefused {
+        /// The module or package.
+        module: String,
+        /// The version.
+        version: String,
+        /// What Go said.
+        detail: String,
+    },
     /// A checksum is not the expected one.
     #[error("check {what}: {found} was found, {expected} is expected by {by}")]
     ChecksumMismatch {
@@ -208,7 +218,7 @@ impl Coded for ToolchainError {
             Self::LockInvalid { .. } => ErrorCode::LockInvalid,
             Self::LinkOutside { .. } => ErrorCode::LinkOutside,
             Self::Download { .. } => ErrorCode::Download,
-            Self::ChecksumMismatch { .. } => ErrorCode::ChecksumMismatch,
+            Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => ErrorCode::ChecksumMismatch,
             Self::BuildFailed { .. } => ErrorCode::BuildFailed,
             Self::Store(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::StoreFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
@@ -223,13 +233,18 @@ impl Coded for ToolchainError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoGo => Some("install Go from https://go.dev/dl or use a `golang` image, and see that `go` is on PATH".into()),
-            Self::NoModule { .. } => Some("run `go mod init NAME` there, or name another folder with `--workspace`".into()),
+            Self::NoGo => {
+                Some("install Go from https://go.dev/dl or use a `golang` image, and see that `go` is on PATH".into())
+            }
+            Self::NoModule { .. } => {
+                Some("run `go mod init NAME` there, or name another folder with `--workspace`".into())
+            }
             Self::GoModSyntax { path, .. } | Self::GoModVersion { path, .. } => Some(format!("mend {path}")),
             Self::Read { path, .. } => Some(format!("make {path} a readable UTF-8 file")),
-            Self::GoTooOld { asked, .. } => {
-                Some(format!("use an image with Go {asked} or newer, such as `golang:{}`, or set GOTOOLCHAIN=auto", asked.language()))
-            }
+            Self::GoTooOld { asked, .. } => Some(format!(
+                "use an image with Go {asked} or newer, such as `golang:{}`, or set GOTOOLCHAIN=auto",
+                asked.language()
+            )),
             Self::NoVersionFits { tool, .. } => {
                 Some(format!("name a version in `customizations.burrow.tools.{tool}`, or update Burrow"))
             }
@@ -239,7 +254,9 @@ impl Coded for ToolchainError {
             Self::PinCannotWork { tool, fitting, .. } => {
                 Some(format!("set `customizations.burrow.tools.{tool}` to \"auto\" or one of {}", fitting.join(", ")))
             }
-            Self::PinInvalid { tool, .. } => Some(format!("correct `customizations.burrow.tools.{tool}` in devcontainer.json")),
+            Self::PinInvalid { tool, .. } => {
+                Some(format!("correct `customizations.burrow.tools.{tool}` in devcontainer.json"))
+            }
             Self::ToolUnknown { tool, .. } => Some(format!(
                 "write `\"{tool}\": {{ \"package\": \"...\", \"version\": \"v...\" }}` under `customizations.burrow.tools`"
             )),
@@ -252,15 +269,19 @@ impl Coded for ToolchainError {
             Self::Download { module, version, .. } => Some(format!(
                 "{module}@{version} and what it needs have to be within reach: check the network, GOPROXY and the proxy settings, then run `burrow tools repair`"
             )),
-            Self::ChecksumMismatch { .. } => {
+            Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => {
                 Some("do not use this download: check GOPROXY, and tell whoever runs that proxy".into())
             }
-            Self::BuildFailed { tool, .. } => Some(format!("pin another version in `customizations.burrow.tools.{tool}`")),
+            Self::BuildFailed { tool, .. } => {
+                Some(format!("pin another version in `customizations.burrow.tools.{tool}`"))
+            }
             Self::Store(error) => error.hint(),
             Self::StoreFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
             }
-            Self::StoreFile { path, .. } => Some(format!("make {path} readable and writable for this user, or set BURROW_STORE_DIR")),
+            Self::StoreFile { path, .. } => {
+                Some(format!("make {path} readable and writable for this user, or set BURROW_STORE_DIR"))
+            }
             Self::State(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::NoGeneration => Some("run `burrow tools repair`".into()),

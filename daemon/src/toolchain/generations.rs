@@ -245,7 +245,7 @@ mod tests {
         for number in surplus {
             place.generations.remove(number).unwrap();
         }
-        assert_eq!(place.generations.surplus(), []);
+        assert!(place.generations.surplus().is_empty());
         let left: Vec<u32> = place.generations.all().into_iter().map(|(number, _)| number).collect();
         assert_eq!(left, [5, 4, 2], "newest first");
     }

@@ -33,13 +33,13 @@ pub struct GoInstall {
 
 /// What the files of a workspace ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The folders of the modules, the workspace's own first.
-    pub modules: Vec<Utf8PathBuf>,
+    pub(crate) modules: Vec<Utf8PathBuf>,
     /// The highest `go` line, with its file.
-    pub go: Option<(GoVersion, Utf8PathBuf)>,
+    pub(crate) go: Option<(GoVersion, Utf8PathBuf)>,
     /// The highest `toolchain` line, with its file.
-    pub toolchain: Option<(GoVersion, Utf8PathBuf)>,
+    pub(crate) toolchain: Option<(GoVersion, Utf8PathBuf)>,
 }
 
 /// The Go that works in a workspace.
@@ -75,7 +75,7 @@ impl EffectiveGo {
 ///
 /// # Errors
 /// [`ToolchainError`] `NoGo`, `NoModule`, `GoTooOld`, or a file that cannot be read.
-pub fn effective(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<EffectiveGo, ToolchainError> {
+pub(crate) fn effective(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<EffectiveGo, ToolchainError> {
     let local = find(env.get("PATH").map_or("", String::as_str), workspace)?;
     let asked = asked(workspace)?;
     let switching = Switching::from(environment::go_setting(env, &local.root, "GOTOOLCHAIN").as_deref());
@@ -86,7 +86,7 @@ pub fn effective(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result
 ///
 /// # Errors
 /// [`ToolchainError::NoGo`].
-pub fn find(path: &str, workspace: &Utf8Path) -> Result<GoInstall, ToolchainError> {
+pub(crate) fn find(path: &str, workspace: &Utf8Path) -> Result<GoInstall, ToolchainError> {
     path.split(':')
         .map(Utf8Path::new)
         .filter(|folder| folder.is_absolute())
@@ -116,12 +116,12 @@ fn install(program: &Utf8Path, workspace: &Utf8Path) -> Option<GoInstall> {
 ///
 /// # Errors
 /// [`ToolchainError::NoModule`], or a file that cannot be read.
-pub fn asked(workspace: &Utf8Path) -> Result<Asked, ToolchainError> {
+pub(crate) fn asked(workspace: &Utf8Path) -> Result<Asked, ToolchainError> {
     let mut asked = Asked::default();
     let work = workspace.join("go.work");
     if let Some(text) = read(&work)? {
-        let file = go_work::parse(&text)
-            .map_err(|source| ToolchainError::GoModSyntax { path: work.clone(), source })?;
+        let file =
+            go_work::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: work.clone(), source })?;
         asked.lines(&work, file.go.as_deref(), file.toolchain.as_deref())?;
         for folder in file.uses {
             asked.module(&workspace.join(folder))?;
@@ -145,8 +145,7 @@ impl Asked {
     fn module(&mut self, folder: &Utf8Path) -> Result<(), ToolchainError> {
         let path = folder.join("go.mod");
         let Some(text) = read(&path)? else { return Ok(()) };
-        let file =
-            go_mod::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: path.clone(), source })?;
+        let file = go_mod::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: path.clone(), source })?;
         self.lines(&path, file.go.as_deref(), file.toolchain.as_deref())?;
         self.modules.push(folder.to_owned());
         Ok(())
@@ -154,7 +153,8 @@ impl Asked {
 
     fn lines(&mut self, path: &Utf8Path, go: Option<&str>, toolchain: Option<&str>) -> Result<(), ToolchainError> {
         // `toolchain default` asks for nothing.
-        for (highest, text) in [(&mut self.go, go), (&mut self.toolchain, toolchain.filter(|name| *name != "default"))] {
+        for (highest, text) in [(&mut self.go, go), (&mut self.toolchain, toolchain.filter(|name| *name != "default"))]
+        {
             let Some(text) = text else { continue };
             let version: GoVersion = text
                 .parse()
@@ -171,7 +171,9 @@ impl Asked {
 fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(ToolchainError::Read { path: path.to_owned(), source }),
     }
 }
@@ -284,7 +286,9 @@ mod tests {
             let chosen = choose(local, &asked, Switching::from(Some(setting)));
             match (chosen, expected) {
                 (Ok(chosen), Ok(expected)) => assert_eq!(chosen.version, go(expected), "{why}"),
-                (Err(ToolchainError::GoTooOld { asked, .. }), Err(expected)) => assert_eq!(asked, go(expected), "{why}"),
+                (Err(ToolchainError::GoTooOld { asked, .. }), Err(expected)) => {
+                    assert_eq!(asked, go(expected), "{why}")
+                }
                 (chosen, _) => panic!("{chosen:?}: {why}"),
             }
         }

@@ -112,8 +112,7 @@ pub(crate) fn write(place: &LockPlace, lock: &LockFile) -> Result<(), ToolchainE
         return Ok(durable::replace(&place.path, text.as_bytes())?);
     }
     durable::replace_with_mode(&place.path, text.as_bytes(), 0o644)?;
-    give_to_folders_owner(&place.path)
-        .map_err(|source| DurableError::Write { path: place.path.clone(), source }.into())
+    give_to_folders_owner(&place.path).map_err(|source| DurableError::Write { path: place.path.clone(), source }.into())
 }
 
 /// The text of a lock file.

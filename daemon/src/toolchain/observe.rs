@@ -80,7 +80,7 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
     let pins = context.settings.borrow().burrow.tools.clone();
     let asked = ask(context, caller, relax, &pins);
     let store = Store::new(context.store_dir.clone());
-    let generations = Generations::new(context.layout.clone());
+    let generations = Generations::new(context.layout());
     let active = active(&generations, &store, depth);
     let at_hand = match &asked {
         Ok(asked) => at_hand(asked, active.as_ref(), &generations, &store),
@@ -92,13 +92,22 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
 /// The active generation, in the condition that it is in.
 pub(crate) fn active(generations: &Generations, store: &Store, depth: Depth) -> Option<Active> {
     let (number, manifest) = generations.active()?;
+    Some(condition_of(generations, store, number, manifest, depth))
+}
+
+/// A generation, in the condition that it is in.
+pub(crate) fn condition_of(
+    generations: &Generations,
+    store: &Store,
+    number: u32,
+    manifest: Manifest,
+    depth: Depth,
+) -> Active {
     let bin = generations.bin(number);
-    let conditions = manifest
-        .tools
-        .iter()
-        .map(|(name, tool)| (name.clone(), verify::condition(store, &bin, name, tool, depth)))
-        .collect();
-    Some(Active { number, manifest, conditions })
+    let condition =
+        |(name, tool): (&String, &InstalledTool)| (name.clone(), verify::condition(store, &bin, name, tool, depth));
+    let conditions = manifest.tools.iter().map(condition).collect();
+    Active { number, manifest, conditions }
 }
 
 fn ask(
@@ -108,17 +117,12 @@ fn ask(
     pins: &BTreeMap<String, ToolSetting>,
 ) -> Result<Asked, ToolchainError> {
     let go = go::effective(&context.workspace, &caller.env)?;
-    let place = lock::place(&context.workspace, &context.layout)?;
+    let place = lock::place(&context.workspace, &context.layout())?;
     let lock = lock::read(&place)?;
     let heeded = lock.as_ref().map(|lock| relax.of(lock));
     let build_key = lock::build_key(&go.name());
-    let inputs = Inputs {
-        pins,
-        lock: heeded.as_ref(),
-        compat: Compat::built_in(),
-        go: go.version,
-        build_key: &build_key,
-    };
+    let inputs =
+        Inputs { pins, lock: heeded.as_ref(), compat: Compat::built_in(), go: go.version, build_key: &build_key };
     Ok(Asked { choices: pins::choose(inputs), go, place, lock })
 }
 

@@ -128,7 +128,11 @@ impl Inputs<'_> {
         let pin = pin.ok_or_else(|| ToolchainError::PinInvalid {
             tool: name.to_owned(),
             pin: text.to_owned(),
-            expected: if table.is_some() { "\"auto\", or a version such as \"v0.23.0\" or \"v0.23\"" } else { "an exact version" },
+            expected: if table.is_some() {
+                "\"auto\", or a version such as \"v0.23.0\" or \"v0.23\""
+            } else {
+                "an exact version"
+            },
         })?;
         Ok(Subject { name, package, pin, pin_text: text, table })
     }
@@ -137,7 +141,7 @@ impl Inputs<'_> {
     fn version(&self, subject: &Subject<'_>) -> Result<String, ToolchainError> {
         if let Pin::Exact(version) = &subject.pin {
             if let Some(why) = self.misfit(subject, version) {
-                return Err(self.cannot_work(subject, subject.pin_text, why));
+                return Err(self.cannot_work(subject, subject.pin_text, &why));
             }
             return Ok(version.clone());
         }
@@ -148,7 +152,7 @@ impl Inputs<'_> {
         match subject.pin {
             Pin::Prefix(prefix) => {
                 let why = format!("no known version of it works with Go {}", self.go);
-                Err(self.cannot_work(subject, prefix, why))
+                Err(self.cannot_work(subject, prefix, &why))
             }
             Pin::Any | Pin::Exact(_) => {
                 Err(ToolchainError::NoVersionFits { tool: subject.name.to_owned(), go: self.go })
@@ -161,7 +165,9 @@ impl Inputs<'_> {
         let inside = |module: &str| {
             row.package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if row.package != subject.package || subject.table.map_or(!inside(&row.module), |table| table.module != row.module) {
+        if row.package != subject.package
+            || subject.table.map_or(!inside(&row.module), |table| table.module != row.module)
+        {
             return drifted(format!("the lock file has {}, and {} is asked for", row.package, subject.package));
         }
         if !is_module_version(&row.version) {
@@ -171,7 +177,10 @@ impl Inputs<'_> {
             return drifted(format!("the lock file has {}, and {} is pinned", row.version, subject.pin_text));
         }
         if let Some(why) = self.misfit(subject, &row.version) {
-            return drifted(format!("the lock file has {}, but {why}, and the workspace has Go {}", row.version, self.go));
+            return drifted(format!(
+                "the lock file has {}, but {why}, and the workspace has Go {}",
+                row.version, self.go
+            ));
         }
         match subject.table.and_then(|table| table.sum(&row.version)) {
             Some(sum) if sum != row.h1 => Err(ToolchainError::ChecksumMismatch {
@@ -203,7 +212,7 @@ impl Inputs<'_> {
         Some(misfit.to_string())
     }
 
-    fn cannot_work(&self, subject: &Subject<'_>, pin: &str, why: String) -> ToolchainError {
+    fn cannot_work(&self, subject: &Subject<'_>, pin: &str, why: &str) -> ToolchainError {
         let fitting = subject.table.map(|table| table.fitting(self.go)).unwrap_or_default();
         ToolchainError::PinCannotWork {
             tool: subject.name.to_owned(),
@@ -279,7 +288,12 @@ mod tests {
         }
     }
 
-    fn choice(name: &str, pin: Option<ToolSetting>, row: Option<LockedTool>, go: &str) -> Result<Wanted, ToolchainError> {
+    fn choice(
+        name: &str,
+        pin: Option<ToolSetting>,
+        row: Option<LockedTool>,
+        go: &str,
+    ) -> Result<Wanted, ToolchainError> {
         let pins = pin.map(|pin| (name.to_owned(), pin)).into_iter().collect();
         let lock = row.map(|row| LockFile { schema: 1, tools: [(name.to_owned(), row)].into() });
         let compat = Compat::built_in();
@@ -354,7 +368,13 @@ mod tests {
         assert!(!wanted.h1.unwrap().from_table, "a lock file is no root of trust");
         assert!(matches!(choice("t", package("v1.2"), None, "1.26.8"), Err(ToolchainError::PinInvalid { .. })));
         assert!(matches!(choice("t", version("v1.2.3"), None, "1.26.8"), Err(ToolchainError::ToolUnknown { .. })));
-        for (name, package) in [("t", "-toolexec=x"), ("t", "./local"), ("t", "a.example/../x"), ("../t", "a.example/t"), ("t", "a.example/t@v2")] {
+        for (name, package) in [
+            ("t", "-toolexec=x"),
+            ("t", "./local"),
+            ("t", "a.example/../x"),
+            ("../t", "a.example/t"),
+            ("t", "a.example/t@v2"),
+        ] {
             let pin = ToolSetting::Package { package: package.to_owned(), version: "v1.2.3".to_owned() };
             let refused = choice(name, Some(pin), None, "1.26.8");
             assert!(matches!(refused, Err(ToolchainError::PinInvalid { .. })), "{name} from {package}");

@@ -68,7 +68,11 @@ impl Plan {
         }
         for name in &self.compared {
             let version = self.keep.get(name).map_or("", |tool| &tool.version);
-            actions.push(action(RepairVerb::Verify, Some((name, version)), "its file was touched; its content is the same"));
+            actions.push(action(
+                RepairVerb::Verify,
+                Some((name, version)),
+                "its file was touched; its content is the same",
+            ));
         }
         for name in &self.relink {
             let version = self.keep.get(name).map_or("", |tool| &tool.version);
@@ -103,7 +107,9 @@ pub(crate) fn plan(
         let name = &choice.name;
         let installed = active.and_then(|active| active.tool(name));
         let (tool, condition) = match (&choice.wanted, installed) {
-            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool, &go) => (tool, condition),
+            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool, &go) => {
+                (tool, condition)
+            }
             (Ok(wanted), installed) => {
                 let why = why(wanted, installed, &go);
                 match at_hand.get(name) {
@@ -217,12 +223,30 @@ mod tests {
             (Ok(wanted("v2")), Some((&v2, Condition::Sound)), &none, &[][..], "nothing to do is an empty plan"),
             (Ok(wanted("v2")), None, &none, &[Fetch, Build, Verify, Activate], "nothing is there"),
             (Ok(wanted("v2")), None, &at_hand, &[Verify, Activate], "a binary at hand is not built"),
-            (Ok(wanted("v2")), Some((&v1, Condition::Sound)), &none, &[Fetch, Build, Verify, Activate], "another version"),
+            (
+                Ok(wanted("v2")),
+                Some((&v1, Condition::Sound)),
+                &none,
+                &[Fetch, Build, Verify, Activate],
+                "another version",
+            ),
             (Ok(wanted("v2")), Some((&old, Condition::Sound)), &none, &[Fetch, Build, Verify, Activate], "another Go"),
-            (Ok(wanted("v2")), Some((&v2, Condition::Changed)), &none, &[Fetch, Build, Verify, Activate], "tampered with"),
+            (
+                Ok(wanted("v2")),
+                Some((&v2, Condition::Changed)),
+                &none,
+                &[Fetch, Build, Verify, Activate],
+                "tampered with",
+            ),
             (Ok(wanted("v2")), Some((&v2, Condition::Missing)), &at_hand, &[Verify, Activate], "gone, and at hand"),
             (Ok(wanted("v2")), Some((&v2, Condition::Unlinked)), &none, &[Relink], "a link alone is mended in place"),
-            (Ok(wanted("v2")), Some((&v2, Condition::Touched(fingerprint()))), &none, &[Verify], "touched, and the same"),
+            (
+                Ok(wanted("v2")),
+                Some((&v2, Condition::Touched(fingerprint()))),
+                &none,
+                &[Verify],
+                "touched, and the same",
+            ),
             (drifted(), Some((&v1, Condition::Sound)), &none, &[], "drift installs nothing"),
             (drifted(), Some((&v1, Condition::Unlinked)), &none, &[Relink], "but what is there is kept in order"),
             (drifted(), None, &none, &[], "drift installs nothing"),

@@ -90,6 +90,17 @@ impl Store {
         Ok((sha256, fingerprint))
     }
 
+    /// Removes the folders of repairs whose daemons are gone.
+    pub(crate) fn sweep(&self) {
+        let Ok(entries) = self.dir.join("tmp").read_dir_utf8() else { return };
+        for entry in entries.flatten() {
+            let Some(folder) = entry.path().as_str().strip_suffix(LOCK_SUFFIX).map(Utf8Path::new) else { continue };
+            if matches!(Lock::try_take(entry.path()), Ok(Some(_))) {
+                remove(folder);
+            }
+        }
+    }
+
     /// Makes a folder for one repair. What repairs of dead daemons left is removed first.
     ///
     /// # Errors
@@ -97,7 +108,7 @@ impl Store {
     pub(crate) fn work_folder(&self) -> Result<WorkFolder, ToolchainError> {
         let tmp = self.dir.join("tmp");
         durable::create_dir(&tmp).map_err(ToolchainError::Store)?;
-        sweep(&tmp);
+        self.sweep();
         // The lock comes first: a folder is never there without its lock being held.
         let lock_file = tempfile::Builder::new().prefix("repair-").suffix(LOCK_SUFFIX).tempfile_in(&tmp);
         let failed = |source| ToolchainError::StoreFile { path: tmp.clone(), source };
@@ -136,17 +147,6 @@ fn remove(folder: &Utf8Path) {
     for removed in [durable::remove_dir(folder), durable::remove_file(&lock_of(folder))] {
         if let Err(error) = removed {
             tracing::warn!(%folder, error = crate::coded::with_causes(&error), "a repair's folder stays behind");
-        }
-    }
-}
-
-/// Removes the folders of repairs whose daemons are gone.
-fn sweep(tmp: &Utf8Path) {
-    let Ok(entries) = tmp.read_dir_utf8() else { return };
-    for entry in entries.flatten() {
-        let Some(folder) = entry.path().as_str().strip_suffix(LOCK_SUFFIX).map(Utf8Path::new) else { continue };
-        if matches!(Lock::try_take(entry.path()), Ok(Some(_))) {
-            remove(folder);
         }
     }
 }

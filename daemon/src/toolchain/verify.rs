@@ -38,6 +38,8 @@ impl Condition {
 /// How carefully a binary is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
+    /// By its fingerprint alone: where that differs, the binary counts as changed.
+    Glance,
     /// By its fingerprint; read only where that differs.
     Quick,
     /// Every byte.
@@ -48,6 +50,9 @@ pub(crate) enum Depth {
 pub(crate) fn condition(store: &Store, bin: &Utf8Path, name: &str, tool: &InstalledTool, depth: Depth) -> Condition {
     let path = store.path(&tool.sha256, name);
     let Some(fingerprint) = Fingerprint::of(&path) else { return Condition::Missing };
+    if fingerprint != tool.fingerprint && depth == Depth::Glance {
+        return Condition::Changed;
+    }
     if fingerprint != tool.fingerprint || depth == Depth::Full {
         match store.compare(&tool.sha256, name) {
             None => return Condition::Changed,
@@ -56,7 +61,11 @@ pub(crate) fn condition(store: &Store, bin: &Utf8Path, name: &str, tool: &Instal
             Some(_) => {}
         }
     }
-    if bin.join(name).read_link_utf8().is_ok_and(|target| target == path) { Condition::Sound } else { Condition::Unlinked }
+    if bin.join(name).read_link_utf8().is_ok_and(|target| target == path) {
+        Condition::Sound
+    } else {
+        Condition::Unlinked
+    }
 }
 
 /// Holds what the binary at `path` says of its build against what it should be.
@@ -132,9 +141,14 @@ mod tests {
             path: "a/cmd".into(),
             module: Module { path: "a".into(), version: "v1.2.3".into(), sum: "h1:x".into() },
             dependencies: Vec::new(),
-            settings: [("GOOS", "linux"), ("GOARCH", environment::goarch()), ("CGO_ENABLED", "0"), ("-trimpath", "true")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            settings: [
+                ("GOOS", "linux"),
+                ("GOARCH", environment::goarch()),
+                ("CGO_ENABLED", "0"),
+                ("-trimpath", "true"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         };
         let tool = tool(Voucher::Table);
         assert_eq!(compare_build(&good, &tool), Ok(()));
@@ -168,7 +182,12 @@ mod tests {
             (Voucher::ChecksumDatabase, None, by(VerifiedBy::H1), "the database vouches for the module"),
             (Voucher::LockFile, Some("ff"), by(VerifiedBy::Sha256), "found in the store by the lock file"),
             (Voucher::LockFile, None, (ToolState::Unverified, None), "its row is gone"),
-            (Voucher::Nobody, Some("ff"), (ToolState::Unverified, None), "a row that its own build wrote proves nothing"),
+            (
+                Voucher::Nobody,
+                Some("ff"),
+                (ToolState::Unverified, None),
+                "a row that its own build wrote proves nothing",
+            ),
         ] {
             assert_eq!(standing(&tool(voucher), locked), expected, "{why}");
         }

@@ -146,11 +146,7 @@ mod tests {
     use super::*;
 
     fn mod_of(module: Option<&str>, go: Option<&str>, toolchain: Option<&str>) -> GoMod {
-        GoMod {
-            module: module.map(str::to_owned),
-            go: go.map(str::to_owned),
-            toolchain: toolchain.map(str::to_owned),
-        }
+        GoMod { module: module.map(str::to_owned), go: go.map(str::to_owned), toolchain: toolchain.map(str::to_owned) }
     }
 
     #[test]
@@ -160,7 +156,11 @@ mod tests {
             ("module a.b/c\ngo 1.21\n", mod_of(Some("a.b/c"), Some("1.21"), None), "the usual form"),
             ("go 1.26.0 // newest\n\ttoolchain go1.26.8", mod_of(None, Some("1.26.0"), Some("go1.26.8")), "comments"),
             ("module \"a b\"\ngo `1.20`", mod_of(Some("a b"), Some("1.20"), None), "both kinds of quotes"),
-            ("require (\n\tgo 1.99\n\tx v1 // indirect\n)\ngo 1.22", mod_of(None, Some("1.22"), None), "blocks are apart"),
+            (
+                "require (\n\tgo 1.99\n\tx v1 // indirect\n)\ngo 1.22",
+                mod_of(None, Some("1.22"), None),
+                "blocks are apart",
+            ),
             ("require(\n toolchain v1\n)\n", mod_of(None, None, None), "a block without a space before it"),
             ("// go 1.9\r\ngo 1.22\r\n", mod_of(None, Some("1.22"), None), "Windows line ends"),
             ("frobnicate a b c\ngo 1.22", mod_of(None, Some("1.22"), None), "a directive of the future is skipped"),
