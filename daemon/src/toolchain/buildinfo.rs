@@ -218,11 +218,11 @@ mod tests {
             assert!(read(&path).is_err() || cut == bytes.len() - 1, "cut at {cut}");
         }
         file.write_all(&bytes).unwrap();
-        for at in 0..64 {
+        for (at, byte) in bytes.iter().enumerate().take(64) {
             use std::os::unix::fs::FileExt;
-            file.as_file().write_all_at(&[bytes[at] ^ 0xff], at as u64).unwrap();
+            file.as_file().write_all_at(&[byte ^ 0xff], at as u64).unwrap();
             let _ = read(&path);
-            file.as_file().write_all_at(&[bytes[at]], at as u64).unwrap();
+            file.as_file().write_all_at(&[*byte], at as u64).unwrap();
         }
         assert!(read(&path).is_ok(), "restored");
     }

@@ -287,7 +287,7 @@ mod tests {
             match (chosen, expected) {
                 (Ok(chosen), Ok(expected)) => assert_eq!(chosen.version, go(expected), "{why}"),
                 (Err(ToolchainError::GoTooOld { asked, .. }), Err(expected)) => {
-                    assert_eq!(asked, go(expected), "{why}")
+                    assert_eq!(asked, go(expected), "{why}");
                 }
                 (chosen, _) => panic!("{chosen:?}: {why}"),
             }

@@ -94,7 +94,7 @@ pub(crate) fn parse(text: &str) -> Result<LockFile, (usize, usize, String)> {
         let said = error.to_string();
         // serde_json ends its message with the place, which is told apart here.
         let problem = said.rsplit_once(" at line ").map_or(said.as_str(), |(problem, _)| problem);
-        (error.line(), error.column(), problem.to_owned())
+        (error.line(), error.column().max(1), problem.to_owned())
     })?;
     if lock.schema != SCHEMA {
         return Err((1, 1, format!("schema {} is not known to this version of Burrow", lock.schema)));
@@ -222,8 +222,8 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_place() {
         for (text, line, column, why) in [
-            ("", 1, 0, "an empty file"),
-            ("{\n  \"schema\": 1,\n  \"tools\": {\n", 3, 12, "a file that is cut off"),
+            ("", 1, 1, "an empty file"),
+            ("{\n  \"schema\": 1,\n  \"tools\": {\n", 4, 1, "a file that is cut off"),
             ("{\n  \"schema\": 1,\n  \"toolz\": {}\n}", 3, 9, "a key that is not known"),
             ("{\"schema\": 2, \"tools\": {}}", 1, 1, "a schema of the future"),
             ("<<<<<<< HEAD\n{}", 1, 1, "a merge that was not finished"),
