@@ -31,6 +31,7 @@ impl Catalogue {
         let mut catalogue = Self { config: Config::new(), types: BTreeMap::new(), schemas };
         methods::collect_types(&mut catalogue);
         catalogue.add::<model::ModelChanged>();
+        catalogue.add::<session::Rendezvous>();
         catalogue.add::<session::ClientOptions>();
         catalogue.add::<session::ServerDetails>();
         catalogue.add::<error::ErrorData>();

@@ -18,7 +18,7 @@ fn conversation() -> String {
          JSON-RPC 2.0 over a Unix socket, in the base framing of the Language Server Protocol. Any LSP client library can \
          speak it.\n\n\
          ## Finding the daemon\n\n\
-         `daemon.json` in the state directory names the socket. The state directory is `BURROW_STATE_DIR`, else \
+         `daemon.json` in the state directory ([`Rendezvous`](#rendezvous)) names the socket. The state directory is `BURROW_STATE_DIR`, else \
          `/var/lib/burrow/UID` if that is there, else `/var/tmp/burrow-UID`. A client goes on only if the directory is no \
          symbolic link, has mode 0700 and belongs to the user whose daemon it looks for.\n\n\
          ## Framing\n\n\

@@ -428,6 +428,24 @@ export type Released = {
   lease: LeaseStatus | null;
 };
 
+/** `daemon.json` in the state directory: how a client finds the running daemon. */
+export type Rendezvous = {
+  /** The format's version: 1. */
+  schema: number;
+  /** The daemon's process. */
+  pid: number;
+  /** When it started, RFC 3339. */
+  startedAt: string;
+  /** Its version. */
+  version: string;
+  /** Its build: two builds of one version differ here. */
+  build: string;
+  /** The newest protocol that it speaks. */
+  protocol: number;
+  /** The absolute path of its socket. */
+  socket: string;
+};
+
 /** One action of a repair. */
 export type RepairAction = {
   /** What is done. */
