@@ -63,9 +63,7 @@ fn stage(hook: HookName, origin: HookOrigin, command: Option<&HookCommand>) -> O
     let commands: Vec<_> = match command? {
         HookCommand::Shell(line) => vec![Command::new("", SingleCommand::Shell(line.clone()))],
         HookCommand::Exec(argv) => vec![Command::new("", SingleCommand::Exec(argv.clone()))],
-        HookCommand::Named(commands) => {
-            commands.iter().map(|(name, line)| Command::new(name, line.clone())).collect()
-        }
+        HookCommand::Named(commands) => commands.iter().map(|(name, line)| Command::new(name, line.clone())).collect(),
     };
     let commands: Vec<_> = commands.into_iter().filter(|command| !is_empty(&command.line)).collect();
     (!commands.is_empty()).then_some(Stage { hook, origin, commands })

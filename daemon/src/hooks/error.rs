@@ -112,10 +112,12 @@ impl Coded for HookError {
             }
             Self::Runs { path, .. } => Some(format!("make {path} readable for this user")),
             Self::Log { source, .. } => source.hint(),
-            Self::NotOurs { name } => {
-                Some(format!("call `burrow hook exec {name} -- ...` again, or pass it over with `burrow hook skip {name}`"))
+            Self::NotOurs { name } => Some(format!(
+                "call `burrow hook exec {name} -- ...` again, or pass it over with `burrow hook skip {name}`"
+            )),
+            Self::Untrusted { .. } => {
+                Some("trust the folder in the editor, or run `burrow up` in a terminal".to_owned())
             }
-            Self::Untrusted { .. } => Some("trust the folder in the editor, or run `burrow up` in a terminal".to_owned()),
             Self::Stopping => Some("try again: the next call starts it".to_owned()),
         }
     }

@@ -208,7 +208,13 @@ mod tests {
             (End::Exited { code: 0 }, HookState::Succeeded, false, None, "success says nothing"),
             (End::Exited { code: 3 }, HookState::Failed, true, Some("exit code 3"), "any other code is a failure"),
             (End::Exited { code: 130 }, HookState::Cancelled, true, Some("cancelled"), "Ctrl-C is no success"),
-            (End::Signaled { signal: 15, out_of_memory: false }, HookState::Failed, true, Some("signal 15"), "a signal"),
+            (
+                End::Signaled { signal: 15, out_of_memory: false },
+                HookState::Failed,
+                true,
+                Some("signal 15"),
+                "a signal",
+            ),
             (
                 End::Signaled { signal: 9, out_of_memory: true },
                 HookState::Failed,

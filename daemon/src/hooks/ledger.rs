@@ -131,9 +131,10 @@ impl Entries {
 
     /// The same in as few lines as it takes, without the starts that are over.
     fn compacted(&self, container: &ContainerStatus) -> Vec<Line> {
-        let commands = self.commands.values().filter(|entry| {
-            is_once_a_container(entry.key.hook) || entry.key.scope == container.start_id
-        });
+        let commands = self
+            .commands
+            .values()
+            .filter(|entry| is_once_a_container(entry.key.hook) || entry.key.scope == container.start_id);
         let tools = self.tools.iter().map(|tool| Line::Tool { tool: tool.clone() });
         tools.chain(commands.cloned().map(|entry| Line::Command(Box::new(entry)))).collect()
     }

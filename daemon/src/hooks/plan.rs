@@ -50,7 +50,8 @@ pub(crate) fn plan(stages: &[Stage], entries: &Entries, container: &ContainerSta
     let mut blocker = None;
     for hook in HookName::ALL {
         for stage in stages.iter().filter(|stage| stage.hook == hook) {
-            let external = stage.origin == HookOrigin::Devcontainer && hook != HookName::OnStartup && runner != Runner::Burrow;
+            let external =
+                stage.origin == HookOrigin::Devcontainer && hook != HookName::OnStartup && runner != Runner::Burrow;
             let held_by = if external { None } else { blocker.clone() };
             let commands = stage.commands.iter().map(|command| {
                 let entry = entries.get(&Key::new(container, hook, stage.origin, &command.name));
@@ -121,9 +122,8 @@ fn blocks(row: &Row) -> Option<String> {
     if is_always_due(row.hook) {
         return None;
     }
-    let bad = |command: &&Standing| {
-        command.entry.as_ref().is_some_and(|entry| entry.fate.is_bad() && entry.within.is_none())
-    };
+    let bad =
+        |command: &&Standing| command.entry.as_ref().is_some_and(|entry| entry.fate.is_bad() && entry.within.is_none());
     row.commands.iter().find(bad).map(|command| full_name(row.hook, &command.name))
 }
 

@@ -97,7 +97,7 @@ impl RunRecord {
             run_id: self.run.to_string(),
             hook: self.run.hook,
             origin: self.origin,
-            started_at: self.started_at.clone(),
+            started_at: Some(self.started_at.clone()),
             state: overall(states),
             commands: self.commands.iter().map(|command| command.name.clone()).collect(),
         })
