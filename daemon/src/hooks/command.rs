@@ -2,12 +2,10 @@
 //!
 //! Pure. Not here: whether a command is due (`plan`), and what it becomes when it starts (`launch`).
 
-use std::fmt::Write;
-
 use burrow_protocol::hooks::{HookName, HookOrigin};
 use burrow_protocol::settings::{HookCommand, SingleCommand};
-use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::workspace::files::devcontainer::Settings;
 
 /// The commands that one place gives one hook. They run side by side.
@@ -78,12 +76,7 @@ const fn is_empty(line: &SingleCommand) -> bool {
 
 fn hash(line: &SingleCommand) -> String {
     // A string or an array of strings has one compact JSON only, and writing it cannot fail.
-    let json = serde_json::to_vec(line).unwrap_or_default();
-    Sha256::digest(json).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::sha256(&serde_json::to_vec(line).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub(crate) fn runner(
     marker: Option<SystemTime>,
     container: Option<SystemTime>,
 ) -> Runner {
-    let is_set = |name: &&str| env.get(*name).is_some_and(|value| !value.is_empty());
-    if TOOL_VARIABLES.iter().any(|name| is_set(&name)) {
+    let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    if TOOL_VARIABLES.iter().any(|name| is_set(name)) {
         return Runner::Tool;
     }
     match (marker, container) {

@@ -177,7 +177,8 @@ pub(crate) fn leftovers(outcome: &Outcome) -> Option<String> {
         count => Some(format!("left {count} processes in the background")),
     };
     let output = outcome.stdout_left_open.then(|| "its output was left open".to_owned());
-    let all: Vec<_> = survivors.into_iter().chain(output).collect();
+    let lost = (outcome.output_lost.get() > 0).then(|| "a part of its output could not be written".to_owned());
+    let all: Vec<_> = survivors.into_iter().chain(output).chain(lost).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
@@ -197,6 +198,7 @@ mod tests {
             ended_at: "2026-01-01T00:00:01Z".to_owned(),
             duration_ms: 1000,
             output_bytes: SafeInt::default(),
+            output_lost: SafeInt::default(),
             survivors: Vec::new(),
             stdout_left_open: false,
         }

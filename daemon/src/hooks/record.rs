@@ -5,10 +5,10 @@
 use burrow_protocol::hooks::{HookName, HookOrigin, HookState, RunSummary};
 use burrow_protocol::settings::SingleCommand;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::fate::Fate;
 use super::plan::overall;
+use crate::hex;
 
 /// The folder of a command without a name.
 const MAIN: &str = "main";
@@ -120,10 +120,8 @@ pub(crate) fn folder_name(command: &str) -> String {
     if folder.len() <= LONGEST_FOLDER {
         return folder;
     }
-    let digest = Sha256::digest(command.as_bytes());
-    let tail: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     // All of it is ASCII: any byte is a boundary.
-    format!("{}%{tail}", &folder[..LONGEST_FOLDER])
+    format!("{}%{}", &folder[..LONGEST_FOLDER], hex::short_digest(command))
 }
 
 #[cfg(test)]

@@ -25,10 +25,6 @@ impl Runs {
         Self { dir }
     }
 
-    pub(crate) fn dir(&self) -> &Utf8Path {
-        &self.dir
-    }
-
     /// The folder of one command of a run.
     pub(crate) fn command(&self, run: RunId, name: &str) -> Utf8PathBuf {
         self.folder(run).join(folder_name(name))
