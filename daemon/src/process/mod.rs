@@ -17,6 +17,7 @@ mod error; // ProcessError
 mod folder; // the files of a command's folder, and the claim
 mod outcome; // how a command ended
 mod procfs;
+mod ready; // the shim's first word
 mod spec; // what a shim is told, and how it crosses its standard input // /proc: start times, parents, environments
 
 mod follow; // daemon side: start, find, Shim
@@ -24,6 +25,7 @@ mod log; // the output on disk: mask, segments, index, reader
 mod shim; // the shim itself
 
 mod detach; // starting the daemon
+mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands
 pub mod sweep;
 pub mod user; // accounts, and becoming one // finding and ending what a dead daemon left
@@ -35,6 +37,7 @@ use camino::Utf8PathBuf;
 
 pub use detach::spawn_detached;
 pub use error::ProcessError;
+pub use exit::Exit;
 pub use folder::Folder;
 pub use follow::{Ended, Found, Shim, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read};
