@@ -80,7 +80,7 @@ async fn grown(output: Option<watch::Receiver<u64>>, turns: &mut watch::Receiver
             return;
         }
         // At the command's end its sender goes; the engine's turn tells the rest.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = output => (),
