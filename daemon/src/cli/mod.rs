@@ -7,6 +7,7 @@ mod exit; // exit codes
 mod printer; // stdout and stderr
 
 mod daemon;
+mod hook;
 mod restart;
 mod start;
 mod status;
@@ -46,6 +47,9 @@ struct Arguments {
 enum Command {
     /// Bring everything in order: start the daemon, install the tools, run the hooks that are due
     Up(up::Args),
+    /// Show, run, retry and skip lifecycle hooks
+    #[command(subcommand)]
+    Hook(hook::Command),
     /// Show what is ready, what works, what needs attention
     Status(status::Args),
     /// Start the daemon, if none runs
@@ -92,6 +96,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
     runtime.block_on(async {
         match command {
             Command::Up(args) => up::run(args, &context).await,
+            Command::Hook(command) => hook::run(command, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,
             Command::Stop(args) => stop::run(args, &context).await,

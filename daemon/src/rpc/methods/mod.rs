@@ -3,6 +3,7 @@
 //! A handler converts, enqueues, converts back; it decides nothing. Here is the table that leads to them.
 
 mod daemon;
+mod hooks;
 mod model;
 
 use burrow_protocol::methods::{self as wire, Method};
@@ -35,6 +36,15 @@ table! {
     DaemonStop => daemon::stop::handle,
     ModelStatus => model::status::handle,
     ModelSubscribe => model::subscribe::handle,
+    HooksUp => hooks::up::handle,
+    HooksRun => hooks::run::handle,
+    HooksExec => hooks::exec::handle,
+    HooksRetry => hooks::retry::handle,
+    HooksSkip => hooks::skip::handle,
+    HooksCancel => hooks::cancel::handle,
+    HooksAwait => hooks::r#await::handle,
+    HooksRuns => hooks::runs::handle,
+    HooksReadLog => hooks::read_log::handle,
 }
 
 #[cfg(test)]
