@@ -152,7 +152,7 @@ impl ToolchainActor {
             ToolchainRequest::List { caller, reply } => self.look(caller, Depth::Quick, |seen, view| {
                 let _ = reply.send(seen.asked.map(|_| view.report.clone()));
             }),
-            ToolchainRequest::Plan { caller, reply } => self.look(caller, Depth::Quick, |seen, _| {
+            ToolchainRequest::Plan { caller, locked, reply } => self.look(caller, Depth::Quick, |seen, _| {
                 let plan = seen
                     .asked
                     .map(|asked| repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus).actions());
