@@ -1,1 +1,4 @@
-//! debug.
+//! Debug.
+
+pub mod ports;
+pub mod tcp_table;
