@@ -8,6 +8,7 @@
 //! publishes in [`model`].
 
 pub mod coded;
+pub mod config;
 pub mod durable;
 pub mod model;
 pub mod process;

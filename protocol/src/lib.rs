@@ -29,6 +29,8 @@ macro_rules! wire {
 pub mod debug;
 pub mod error;
 pub mod framing;
+#[cfg(feature = "generate")]
+pub mod generate;
 pub mod hooks;
 pub mod lock;
 pub mod methods;

@@ -50,6 +50,15 @@ macro_rules! methods {
                 doc: concat!($($doc),+),
             },)*
         ];
+
+        /// Shows the generator what every request takes and answers.
+        #[cfg(feature = "generate")]
+        pub(crate) fn collect_types(catalogue: &mut crate::generate::Catalogue) {
+            $(
+                catalogue.add::<$($params)+>();
+                catalogue.add::<$($result)::+>();
+            )*
+        }
     };
 }
 

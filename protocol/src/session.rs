@@ -3,6 +3,24 @@
 use std::collections::BTreeMap;
 
 wire! {
+    /// `daemon.json` in the state directory: how a client finds the running daemon.
+    pub struct Rendezvous {
+        /// The format's version: 1.
+        pub schema: u32,
+        /// The daemon's process.
+        pub pid: u32,
+        /// When it started, RFC 3339.
+        pub started_at: String,
+        /// Its version.
+        pub version: String,
+        /// Its build: two builds of one version differ here.
+        pub build: String,
+        /// The newest protocol that it speaks.
+        pub protocol: u32,
+        /// The absolute path of its socket.
+        pub socket: String,
+    }
+
     /// `initializationOptions` of `initialize`.
     #[serde(default)]
     pub struct ClientOptions {

@@ -1,1 +1,5 @@
-//! workspace/files.
+//! Parsers of the files in a workspace. No state and no effects but reading: every module may use them, before trust too.
+
+pub mod devcontainer;
+pub mod root;
+pub mod substitute;
