@@ -1,1 +1,6 @@
-fn main() {}
+//! Tests of the real binary, each in a [`sandbox::Sandbox`] of its own.
+//!
+//! One crate for all of them, so that the binary is linked once. A part's tests lie in the file of its name.
+
+#[cfg(test)]
+mod sandbox;

@@ -1,0 +1,93 @@
+//! The files of a command's folder, and the claim: who makes it may start the command, and nobody else ever.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::outcome::Outcome;
+use super::procfs;
+use crate::durable::{self, DurableError};
+
+/// The folder of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    dir: Utf8PathBuf,
+}
+
+/// What the claim file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub(super) enum Claim {
+    /// A shim may start the command.
+    #[serde(rename_all = "camelCase")]
+    Shim {
+        /// The version of this file.
+        schema: u32,
+        /// The shim's process.
+        pid: u32,
+        /// Its start, in clock ticks since boot.
+        start_ticks: u64,
+    },
+    /// A daemon gave the command up before any shim claimed it.
+    Abandoned {
+        /// The version of this file.
+        schema: u32,
+    },
+}
+
+impl Folder {
+    /// The folder at `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<Utf8PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn dir(&self) -> &Utf8Path {
+        &self.dir
+    }
+
+    pub(super) fn claim_file(&self) -> Utf8PathBuf {
+        self.dir.join("claim")
+    }
+
+    pub(super) fn outcome_file(&self) -> Utf8PathBuf {
+        self.dir.join("outcome.json")
+    }
+
+    pub(super) fn index_file(&self) -> Utf8PathBuf {
+        self.dir.join("output.idx")
+    }
+
+    pub(super) fn segment_file(&self, number: u64) -> Utf8PathBuf {
+        self.dir.join(format!("output.{number:06}"))
+    }
+
+    /// The outcome, if the command has ended and its shim lived to say so. Blocks.
+    ///
+    /// # Errors
+    /// [`DurableError`] where there is one that cannot be read.
+    pub fn outcome(&self) -> Result<Option<Outcome>, DurableError> {
+        durable::read_json(&self.outcome_file())
+    }
+
+    /// Claims the command for this process. `false`: somebody was first.
+    pub(super) fn claim_as_shim(&self) -> Result<bool, DurableError> {
+        let pid = std::process::id();
+        let start_ticks = procfs::start_ticks(pid).unwrap_or_default();
+        self.claim(Claim::Shim { schema: super::SCHEMA, pid, start_ticks })
+    }
+
+    /// Claims the command so that no shim ever starts it. `false`: somebody was first.
+    pub(super) fn abandon(&self) -> Result<bool, DurableError> {
+        self.claim(Claim::Abandoned { schema: super::SCHEMA })
+    }
+
+    fn claim(&self, claim: Claim) -> Result<bool, DurableError> {
+        let path = self.claim_file();
+        let mut bytes = serde_json::to_vec(&claim)
+            .map_err(|error| DurableError::Write { path: path.clone(), source: error.into() })?;
+        bytes.push(b'\n');
+        durable::create_new(&path, &bytes)
+    }
+}

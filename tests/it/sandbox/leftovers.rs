@@ -1,0 +1,81 @@
+//! What of a sandbox is still alive: its processes and sockets, found by the sandbox's path.
+
+use std::fmt;
+use std::fs;
+
+use camino::Utf8Path;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process that lives (a zombie does not).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Its id.
+    pub(crate) pid: u32,
+    /// Program and arguments.
+    pub(crate) command: String,
+    marks: Vec<u8>,
+}
+
+impl Process {
+    /// Reads `/proc/PID`; `None` when there is no such process, or only its zombie.
+    pub(crate) fn read(pid: u32) -> Option<Self> {
+        let folder = format!("/proc/{pid}");
+        let status = fs::read_to_string(format!("{folder}/stat")).ok()?;
+        let state = status[status.rfind(')')? + 1..].trim_start().chars().next()?;
+        if matches!(state, 'Z' | 'X') {
+            return None;
+        }
+        let mut marks = fs::read(format!("{folder}/cmdline")).ok()?;
+        let command = String::from_utf8_lossy(&marks).replace('\0', " ").trim_end().to_owned();
+        marks.extend(fs::read(format!("{folder}/environ")).unwrap_or_default());
+        let cwd = fs::read_link(format!("{folder}/cwd"));
+        marks.extend(cwd.into_iter().flat_map(|cwd| cwd.into_os_string().into_encoded_bytes()));
+        Some(Self { pid, command, marks })
+    }
+
+    /// Whether its command line, environment or folder names `root`.
+    pub(super) fn belongs_to(&self, root: &Utf8Path) -> bool {
+        let root = root.as_str().as_bytes();
+        self.marks.windows(root.len()).any(|window| window == root)
+    }
+
+    /// The value of a variable that it was started with.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let mut variables = text.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        variables.find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=').map(ToOwned::to_owned))
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} `{}`", self.pid, self.command)
+    }
+}
+
+/// Every living process but this one whose command line, environment or folder names `root`.
+pub(super) fn processes_of(root: &Utf8Path) -> Vec<Process> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != std::process::id())
+        .filter_map(Process::read)
+        .filter(|process| process.belongs_to(root))
+        .collect()
+}
+
+/// Every Unix socket that is bound to a path below `root`.
+pub(super) fn sockets_of(root: &Utf8Path) -> Vec<String> {
+    let table = fs::read_to_string("/proc/net/unix").unwrap();
+    let paths = table.lines().filter_map(|line| line.split_ascii_whitespace().nth(7));
+    let mut paths: Vec<_> = paths.filter(|path| Utf8Path::new(path).starts_with(root)).map(ToOwned::to_owned).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Sends SIGKILL.
+pub(super) fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
