@@ -55,9 +55,7 @@ pub fn socket_owners(inodes: &HashSet<u64>) -> HashMap<u64, Process> {
 pub fn sockets_of(pid: u32) -> Vec<u64> {
     let Ok(entries) = fs_err::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let links = entries.flatten().filter_map(|entry| fs_err::read_link(entry.path()).ok());
-    links
-        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
-        .collect()
+    links.filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
 }
 
 fn name_of(pid: u32) -> String {

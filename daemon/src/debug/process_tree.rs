@@ -26,6 +26,12 @@ pub fn executable(pid: u32) -> Option<PathBuf> {
     Some(link.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map_or_else(|| link.clone(), PathBuf::from))
 }
 
+/// The folder that `pid` works in.
+#[must_use]
+pub fn working_directory(pid: u32) -> Option<PathBuf> {
+    fs_err::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
 /// The arguments of `pid`, those that are UTF-8.
 #[must_use]
 pub fn arguments(pid: u32) -> Vec<String> {
@@ -47,7 +53,11 @@ fn below(root: u32, parents: &HashMap<u32, u32>) -> HashSet<u32> {
     let mut last = 0;
     loop {
         found.extend(
-            parents.iter().filter(|(_, parent)| **parent == root || found.contains(*parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
+            parents
+                .iter()
+                .filter(|(_, parent)| **parent == root || found.contains(*parent))
+                .map(|(pid, _)| *pid)
+                .collect::<Vec<_>>(),
         );
         if found.len() == last {
             return found;
