@@ -9,7 +9,9 @@
 
 pub mod coded;
 pub mod config;
+pub mod daemon;
 pub mod durable;
+pub mod hex;
 pub mod model;
 pub mod process;
 
@@ -17,6 +19,7 @@ pub mod debug;
 pub mod hooks;
 pub mod toolchain;
 
+pub mod client;
 pub mod container;
 pub mod workspace;
 

@@ -3,8 +3,6 @@
 //! A file in the container's layer is copied by `docker commit` and by snapshots, so the id alone proves nothing: it
 //! counts only together with what it was bound to.
 
-use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 
 use burrow_protocol::error::ErrorCode;
@@ -16,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::mountinfo::{Mounts, parse};
 use crate::coded::Coded;
 use crate::durable::{self, DurableError, StateLayout};
+use crate::hex;
 
 const SCHEMA: u32 = 1;
 
@@ -116,9 +115,7 @@ fn bound_to(mounts: &Mounts, state_dir: &Utf8Path) -> String {
 fn start_id(kind: ContainerKind) -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let start = if kind != ContainerKind::Host && shares_pid_namespace() { dev_birth() } else { init_start_ticks() };
-    let mut hasher = DefaultHasher::new();
-    (boot.trim(), start).hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    hex::short_digest(&format!("{} {}", boot.trim(), start.unwrap_or_default()))
 }
 
 fn shares_pid_namespace() -> bool {
@@ -140,12 +137,7 @@ fn dev_birth() -> Option<String> {
 fn random_id() -> std::io::Result<String> {
     let mut bytes = [0_u8; 16];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    let mut id = String::with_capacity(32);
-    for byte in bytes {
-        // Writing to a String does not fail.
-        let _ = write!(id, "{byte:02x}");
-    }
-    Ok(id)
+    Ok(hex::encode(&bytes))
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Where things lie in the state directory. Names only: nothing here touches the disk.
 
-use std::fmt::Write;
-
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest, Sha256};
+
+use crate::hex;
 
 /// The state directory of one daemon.
 #[derive(Clone, Debug)]
@@ -75,13 +74,7 @@ impl StateLayout {
     /// The folder of the workspace at `path`.
     #[must_use]
     pub fn workspace(&self, path: &Utf8Path) -> WorkspaceLayout {
-        let digest = Sha256::digest(path.as_str().as_bytes());
-        let mut key = String::with_capacity(16);
-        for byte in &digest[..8] {
-            // Writing to a String does not fail.
-            let _ = write!(key, "{byte:02x}");
-        }
-        WorkspaceLayout { dir: self.workspaces().join(key) }
+        WorkspaceLayout { dir: self.workspaces().join(hex::short_digest(path.as_str())) }
     }
 }
 

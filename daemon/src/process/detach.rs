@@ -1,22 +1,30 @@
 //! Starting the daemon so that it outlives the command line that starts it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::process::Stdio;
 
-use camino::Utf8Path;
+use tokio::process::{ChildStdout, Command};
 
 use super::ProcessError;
 
-/// Starts `argv` in a session of its own, its output appended to `log_file` and nothing on its standard input.
-/// Returns its process id; whoever starts it does not wait for it.
+/// Starts this binary again with `args` and exactly `env`; its standard output is the pipe returned, on which it says its
+/// first word. It leaves the caller's session by itself (`setsid` at its start), and nobody waits for it.
 ///
 /// # Errors
-/// [`ProcessError::Spawn`], or [`ProcessError::Log`] where the log cannot be opened.
-pub fn spawn_detached(
-    argv: &[OsString],
-    env: &BTreeMap<OsString, OsString>,
-    log_file: &Utf8Path,
-) -> Result<u32, ProcessError> {
-    let _ = (argv, env, log_file);
-    Err(ProcessError::Spawn { program: String::new(), source: std::io::ErrorKind::Unsupported.into() })
+/// [`ProcessError::Spawn`].
+#[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
+pub fn spawn_detached(args: &[&str], env: &BTreeMap<String, String>) -> Result<ChildStdout, ProcessError> {
+    let failed = |source| ProcessError::Spawn { program: "burrow".to_owned(), source };
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(env)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    child.stdout.take().ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))
 }

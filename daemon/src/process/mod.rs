@@ -25,7 +25,8 @@ mod shim; // the shim itself
 
 mod detach; // starting the daemon
 pub mod run; // short-lived commands
-pub mod sweep; // finding and ending what a dead daemon left
+pub mod sweep;
+pub mod user; // accounts, and becoming one // finding and ending what a dead daemon left
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub const RUN_VARIABLE: &str = "BURROW_RUN";
 pub const SCHEMA: u32 = 1;
 
 /// Who asked for work: work runs in its caller's environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// The caller's environment, complete.
     pub env: Arc<BTreeMap<String, String>>,

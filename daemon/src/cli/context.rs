@@ -1,0 +1,124 @@
+//! What every subcommand needs: the printer, the workspace, the way to the daemon.
+
+use anyhow::{Context as _, Result};
+use burrow_protocol::session::{ClientKind, ClientOptions};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::printer::Printer;
+use crate::client::{Client, ClientError, Finder, Identity};
+use crate::config::{self, Config};
+use crate::durable;
+use crate::process::user::User;
+use crate::workspace::files::root;
+
+/// Written by the Feature's install script, as root: whose daemon this container has.
+const FEATURE_FILE: &str = "/etc/burrow/feature.json";
+
+/// Whether a subcommand may start the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// No: it only asks.
+    Never,
+    /// Where none runs, unless the user stopped it.
+    IfNeeded,
+    /// Where none runs, also after a stop; one of another build is replaced.
+    Always,
+}
+
+/// The settled values of one command line.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What it prints with.
+    pub(crate) printer: Printer,
+    finder: Finder,
+    workspace: Utf8PathBuf,
+    cwd: Utf8PathBuf,
+}
+
+impl Context {
+    pub(super) fn new(printer: Printer, workspace: Option<Utf8PathBuf>) -> Result<Self> {
+        let cwd = std::env::current_dir().context("read the current folder")?;
+        let cwd = Utf8PathBuf::from_path_buf(cwd).ok().context("the current folder's path is no UTF-8")?;
+        let identity = identity();
+        let config = Config::from_env(&config::process_env(), identity.uid)?;
+        let workspace = workspace.map_or_else(|| root::find(&cwd), |path| cwd.join(path));
+        // The daemon knows folders by their real paths; one that does not exist is its error to tell.
+        let workspace = workspace.canonicalize_utf8().unwrap_or(workspace);
+        Ok(Self { printer, finder: Finder { config, identity }, workspace, cwd })
+    }
+
+    /// The workspace's absolute path.
+    pub(crate) fn workspace(&self) -> &Utf8Path {
+        &self.workspace
+    }
+
+    /// The folder in which the command line was called.
+    pub(crate) fn cwd(&self) -> &Utf8Path {
+        &self.cwd
+    }
+
+    /// The way to the daemon.
+    pub(crate) const fn finder(&self) -> &Finder {
+        &self.finder
+    }
+
+    /// A connection that is bound to the workspace.
+    pub(crate) async fn connect(&self, start: Start) -> Result<Client, ClientError> {
+        self.connect_to(start, Some(&self.workspace)).await
+    }
+
+    /// A connection that is bound to no workspace.
+    pub(crate) async fn connect_unbound(&self, start: Start) -> Result<Client, ClientError> {
+        self.connect_to(start, None).await
+    }
+
+    async fn connect_to(&self, start: Start, root: Option<&Utf8Path>) -> Result<Client, ClientError> {
+        let options = ClientOptions {
+            kind: ClientKind::Cli,
+            trusted: true,
+            environment: config::process_env(),
+            cwd: self.cwd.to_string(),
+            ..ClientOptions::default()
+        };
+        let stopped = self.finder.config.state.stopped();
+        match start {
+            Start::Never => self.finder.connect(options, root).await,
+            Start::IfNeeded => match self.finder.connect(options.clone(), root).await {
+                Err(ClientError::NotRunning { .. }) if stopped.exists() => Err(ClientError::Stopped),
+                Err(ClientError::NotRunning { .. }) => self.finder.connect_or_start(options, root, false).await,
+                other => other,
+            },
+            Start::Always => {
+                // Where the mark cannot be removed, the daemon says what is wrong with the directory.
+                let _ = durable::remove_file(&stopped);
+                self.finder.connect_or_start(options, root, true).await
+            }
+        }
+    }
+}
+
+/// Whose daemon this command line speaks to: the Feature's remote user when root asks, else its own.
+fn identity() -> Identity {
+    use std::os::unix::fs::MetadataExt;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct FeatureFile {
+        remote_user: String,
+    }
+
+    let own = rustix::process::getuid().as_raw();
+    let unchanged = Identity { uid: own, become_user: None };
+    // A file that is not root's alone proves nothing.
+    let is_roots = std::fs::symlink_metadata(FEATURE_FILE)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.uid() == 0 && metadata.mode() & 0o022 == 0);
+    if own != 0 || !is_roots {
+        return unchanged;
+    }
+    let file: Option<FeatureFile> = durable::read_json(FEATURE_FILE.into()).ok().flatten();
+    match file.and_then(|file| User::by_name(&file.remote_user)) {
+        Some(user) if user.uid != 0 => Identity { uid: user.uid, become_user: Some(user) },
+        _ => unchanged,
+    }
+}

@@ -1,0 +1,348 @@
+//! The daemon: builds the services, wires their events, owns the order of shutdown.
+//!
+//! State: the lock of the state directory, held for life; the open workspaces; the tasks of every service.
+//!
+//! Invariants: there is one daemon a state directory; the rendezvous names a socket that listens already; work belongs to
+//! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burrow_protocol::PROTOCOL_VERSION;
+use burrow_protocol::error::ErrorCode;
+use burrow_protocol::methods::StopParams;
+use burrow_protocol::model::ContainerStatus;
+use burrow_protocol::session::Rendezvous;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::coded::Coded;
+use crate::config::Config;
+use crate::container::{self, IdentityError};
+use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
+use crate::model::{Model, WorkspacePublisher};
+use crate::rpc::{ListenError, Listener};
+use crate::workspace;
+use crate::workspace::files::devcontainer::Settings;
+
+/// The name of this build: two builds of one version differ in it.
+pub const BUILD: &str = env!("BURROW_BUILD");
+
+const SCHEMA: u32 = 1;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another daemon has the state directory.
+    #[error("start the daemon: another one has {state_dir}")]
+    Running {
+        /// The directory.
+        state_dir: Utf8PathBuf,
+    },
+    /// The state directory is not safe to use.
+    #[error("use the state directory {path}: {why}")]
+    Unsafe {
+        /// The directory.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// State cannot be read or written.
+    #[error("prepare the state directory")]
+    State {
+        /// Why.
+        #[from]
+        source: DurableError,
+    },
+    /// The container's identity cannot be established.
+    #[error("know the container")]
+    Identity {
+        /// Why.
+        #[from]
+        source: IdentityError,
+    },
+    /// The operating system refuses what every process needs.
+    #[error("set up the daemon's process")]
+    Runtime {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The socket does not listen.
+    #[error("open the daemon's socket")]
+    Listen {
+        /// Why.
+        #[from]
+        source: ListenError,
+    },
+}
+
+impl Coded for StartError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Running { .. } => ErrorCode::DaemonRunning,
+            Self::Runtime { .. } => ErrorCode::DaemonStart,
+            Self::Unsafe { .. } => ErrorCode::StateUnsafe,
+            Self::State { source } => source.code(),
+            Self::Identity { source } => source.code(),
+            Self::Listen { source } => source.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Running { .. } => Some("use the one that runs: `burrow status`".to_owned()),
+            Self::Unsafe { path, .. } => {
+                Some(format!("remove {path}, or set BURROW_STATE_DIR to a folder of your own"))
+            }
+            Self::Runtime { .. } => None,
+            Self::State { source } => source.hint(),
+            Self::Identity { source } => source.hint(),
+            Self::Listen { source } => source.hint(),
+        }
+    }
+}
+
+/// Why a workspace was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such folder.
+    #[error("open {path}: it is no folder")]
+    NoFolder {
+        /// The path as asked for.
+        path: Utf8PathBuf,
+    },
+    /// Its state cannot be kept.
+    #[error("open {path}")]
+    State {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// Why.
+        source: DurableError,
+    },
+}
+
+impl Coded for OpenError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoFolder { .. } => ErrorCode::NoFolder,
+            Self::State { source, .. } => source.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFolder { .. } => Some("name an existing folder with `--workspace`".to_owned()),
+            Self::State { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// A state directory that this process has for itself. Made before any thread exists.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    container: ContainerStatus,
+    _lock: Lock,
+}
+
+/// Takes the state directory, or says who has it. Blocks.
+///
+/// # Errors
+/// [`StartError`].
+pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+    durable::create_dir(config.state.dir())?;
+    check_state_dir(config.state.dir())?;
+    let lock = Lock::try_take(&config.state.lock())?
+        .ok_or_else(|| StartError::Running { state_dir: config.state.dir().to_owned() })?;
+    durable::create_dir(&config.state.workspaces())?;
+    let container = container::identify(&config.state)?;
+    Ok(Prepared { config, container, _lock: lock })
+}
+
+/// Refuses a directory that another user could have prepared.
+pub(crate) fn check_state_dir(path: &Utf8Path) -> Result<(), StartError> {
+    use std::os::unix::fs::MetadataExt;
+    let unsafe_because = |why| StartError::Unsafe { path: path.to_owned(), why };
+    let metadata = std::fs::symlink_metadata(path).map_err(|_| unsafe_because("it cannot be looked at"))?;
+    if metadata.is_symlink() || !metadata.is_dir() {
+        return Err(unsafe_because("it is no directory of its own"));
+    }
+    if metadata.uid() != rustix::process::getuid().as_raw() {
+        return Err(unsafe_because("it belongs to another user"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(unsafe_because("others may enter it (its mode should be 0700)"));
+    }
+    Ok(())
+}
+
+/// What the sessions share.
+#[derive(Debug)]
+pub struct Core {
+    /// What is shown.
+    pub model: Model,
+    config: Config,
+    container: ContainerStatus,
+    workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
+    /// Held while a workspace is opened, so that it is opened once.
+    opening: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// One open workspace: its path and its services.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// The absolute path, links resolved.
+    pub path: Utf8PathBuf,
+    settings: Arc<watch::Sender<Arc<Settings>>>,
+    publisher: WorkspacePublisher,
+}
+
+/// `workspace.json`: which folder a key stands for.
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkspaceFile {
+    schema: u32,
+    path: Utf8PathBuf,
+}
+
+/// Serves until `cancel`; then ends in order.
+///
+/// `ready` is called once, when clients can connect.
+///
+/// # Errors
+/// [`StartError`] where it does not come to serving.
+pub async fn run(
+    prepared: Prepared,
+    cancel: CancellationToken,
+    ready: impl FnOnce(&Rendezvous),
+) -> Result<(), StartError> {
+    let Prepared { config, container, _lock } = prepared;
+    let listener = Listener::bind(&config.socket)?;
+    let core = Arc::new(Core {
+        model: Model::new(container.clone()),
+        config,
+        container,
+        workspaces: Mutex::default(),
+        opening: tokio::sync::Mutex::default(),
+        tasks: TaskTracker::new(),
+        cancel: cancel.clone(),
+    });
+    core.reopen_known();
+    let rendezvous = core.rendezvous();
+    durable::replace_json(&core.config.state.rendezvous(), &rendezvous)?;
+    tracing::info!(pid = rendezvous.pid, socket = rendezvous.socket, build = BUILD, "ready");
+    ready(&rendezvous);
+
+    let sessions = TaskTracker::new();
+    listener.serve(Arc::clone(&core), sessions.clone(), cancel).await;
+
+    tracing::info!("stopping");
+    sessions.close();
+    sessions.wait().await;
+    core.tasks.close();
+    core.tasks.wait().await;
+    // The next daemon replaces both anyway; a client that finds them would only wait for nobody.
+    for path in [core.config.state.rendezvous(), core.config.socket.clone()] {
+        if let Err(error) = durable::remove_file(&path) {
+            tracing::warn!(%error, "left behind");
+        }
+    }
+    Ok(())
+}
+
+impl Core {
+    /// The open workspace at `path`.
+    #[must_use]
+    pub fn workspace(&self, path: &Utf8Path) -> Option<Workspace> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// Opens the workspace at `path`, or returns it where it is open.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(self: &Arc<Self>, path: &Utf8Path) -> Result<Workspace, OpenError> {
+        let _opening = self.opening.lock().await;
+        let core = Arc::clone(self);
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || core.open_blocking(&path)).await;
+        // A panic in there is a bug; a release build has aborted already.
+        opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    /// Leaves the mark "stopped by the user" where it was one, and begins to end.
+    ///
+    /// # Errors
+    /// [`DurableError`] where the mark cannot be left; then the daemon goes on.
+    pub async fn stop(&self, params: StopParams) -> Result<(), DurableError> {
+        if !params.restart {
+            let path = self.config.state.stopped();
+            let start_id = self.container.start_id.clone();
+            let written = tokio::task::spawn_blocking(move || durable::replace(&path, start_id.as_bytes())).await;
+            written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        }
+        let cancel = self.cancel.clone();
+        // The answer goes out first: the session ends with the daemon.
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            cancel.cancel();
+        });
+        Ok(())
+    }
+
+    /// Opens every workspace that an earlier daemon knew and whose folder is still there. Blocks.
+    fn reopen_known(self: &Arc<Self>) {
+        for entry in self.config.state.workspaces().read_dir_utf8().into_iter().flatten().flatten() {
+            match durable::read_json::<WorkspaceFile>(&entry.path().join("workspace.json")) {
+                Ok(Some(file)) if file.path.is_dir() => {
+                    if let Err(error) = self.open_blocking(&file.path) {
+                        tracing::warn!(%error, path = %file.path, "could not open a workspace again");
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "could not read a workspace's file"),
+            }
+        }
+    }
+
+    fn open_blocking(self: &Arc<Self>, path: &Utf8Path) -> Result<Workspace, OpenError> {
+        let real = path.canonicalize_utf8().ok().filter(|path| path.is_dir());
+        let path = real.ok_or_else(|| OpenError::NoFolder { path: path.to_owned() })?;
+        if let Some(open) = self.workspace(&path) {
+            workspace::reread_settings(&path, &open.publisher, &open.settings);
+            return Ok(open);
+        }
+        let layout = self.config.state.workspace(&path);
+        remember(&layout, &path).map_err(|source| OpenError::State { path: path.clone(), source })?;
+        let publisher = self.model.workspace(&path);
+        let (settings, _) = watch::channel(workspace::read_settings(&path, &publisher));
+        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher };
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
+        Ok(workspace)
+    }
+
+    fn rendezvous(&self) -> Rendezvous {
+        Rendezvous {
+            schema: SCHEMA,
+            pid: std::process::id(),
+            started_at: jiff::Timestamp::now().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: BUILD.to_owned(),
+            protocol: PROTOCOL_VERSION,
+            socket: self.config.socket.to_string(),
+        }
+    }
+}
+
+/// Keeps the path of a workspace for a daemon that starts later.
+fn remember(layout: &WorkspaceLayout, path: &Utf8Path) -> Result<(), DurableError> {
+    if layout.workspace_file().exists() {
+        return Ok(());
+    }
+    durable::create_dir(layout.dir())?;
+    durable::replace_json(&layout.workspace_file(), &WorkspaceFile { schema: SCHEMA, path: path.to_owned() })
+}

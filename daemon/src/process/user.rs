@@ -1,0 +1,91 @@
+//! Users of this machine, read without the C library's name services, and becoming one of them.
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// Its first group.
+    pub gid: u32,
+    /// All its groups, the first among them.
+    pub groups: Vec<u32>,
+    /// Its home directory.
+    pub home: String,
+    /// Its login shell.
+    pub shell: String,
+}
+
+impl User {
+    /// The account called `name`, from `/etc/passwd` and `/etc/group`. Blocks.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        parse(name, &passwd, &std::fs::read_to_string("/etc/group").unwrap_or_default())
+    }
+}
+
+/// The account `name` of these two files (passwd(5), group(5)).
+fn parse(name: &str, passwd: &str, group: &str) -> Option<User> {
+    let fields: Vec<_> = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row[0] == name)?;
+    let [_, _, uid, gid, _, home, shell, ..] = fields.as_slice() else { return None };
+    let gid = gid.parse().ok()?;
+    let mut groups = vec![gid];
+    for row in group.lines() {
+        let row: Vec<_> = row.split(':').collect();
+        if let [_, _, number, members, ..] = row.as_slice()
+            && members.split(',').any(|member| member == name)
+            && let Ok(number) = number.parse()
+            && number != gid
+        {
+            groups.push(number);
+        }
+    }
+    Some(User {
+        name: name.to_owned(),
+        uid: uid.parse().ok()?,
+        gid,
+        groups,
+        home: (*home).to_owned(),
+        shell: (*shell).to_owned(),
+    })
+}
+
+/// Makes this process `user` for good. Only before any other thread exists: the kernel changes one thread at a time.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn become_user(user: &User) -> std::io::Result<()> {
+    let groups: Vec<_> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    set_thread_groups(&groups)?;
+    let (gid, uid) = (Gid::from_raw(user.gid), Uid::from_raw(user.uid));
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{User, parse};
+
+    #[test]
+    fn an_account_with_its_groups() {
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nvscode:x:1000:1000:,,,:/home/vscode:/bin/zsh\nbroken\n";
+        let group = "root:x:0:\nvscode:x:1000:\ndocker:x:999:me,vscode\nother:x:5:me\n";
+        let expected = User {
+            name: "vscode".into(),
+            uid: 1000,
+            gid: 1000,
+            groups: vec![1000, 999],
+            home: "/home/vscode".into(),
+            shell: "/bin/zsh".into(),
+        };
+        assert_eq!(parse("vscode", passwd, group), Some(expected));
+        assert_eq!(parse("broken", passwd, group), None, "a damaged row is no account");
+        assert_eq!(parse("nobody", passwd, group), None);
+    }
+}

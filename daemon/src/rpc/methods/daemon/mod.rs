@@ -1,0 +1,3 @@
+//! `burrow/daemon/...`: the daemon itself.
+
+pub(super) mod stop;

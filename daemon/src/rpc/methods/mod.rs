@@ -1,0 +1,47 @@
+//! One file a method, in one folder a service: `burrow/hooks/run` is `hooks/run.rs`.
+//!
+//! A handler converts, enqueues, converts back; it decides nothing. Here is the table that leads to them.
+
+mod daemon;
+mod model;
+
+use burrow_protocol::methods::{self as wire, Method};
+use tower_lsp::LspServiceBuilder;
+
+use super::Session;
+
+/// Names of methods and where they lead. The registry in `protocol` has the same names: a test holds them equal.
+macro_rules! table {
+    ($($method:ident => $handler:path,)*) => {
+        /// Leads every method to its handler.
+        pub(super) fn register(builder: LspServiceBuilder<Session>) -> LspServiceBuilder<Session> {
+            builder$(.custom_method(wire::$method::NAME, {
+                async fn call(
+                    session: &Session,
+                    params: <wire::$method as Method>::Params,
+                ) -> tower_lsp::jsonrpc::Result<<wire::$method as Method>::Result> {
+                    Ok($handler(session, params).await?)
+                }
+                call
+            }))*
+        }
+
+        #[cfg(test)]
+        const REGISTERED: &[&str] = &[$(wire::$method::NAME),*];
+    };
+}
+
+table! {
+    DaemonStop => daemon::stop::handle,
+    ModelStatus => model::status::handle,
+    ModelSubscribe => model::subscribe::handle,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_is_the_registry() {
+        let registry: Vec<_> = burrow_protocol::methods::METHODS.iter().map(|row| row.name).collect();
+        assert_eq!(super::REGISTERED, registry, "every method of the registry has a handler, in the same order");
+    }
+}

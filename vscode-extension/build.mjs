@@ -1,0 +1,28 @@
+// Bundles the extension into out/main.js; with --tests, the unit tests into out/test/.
+import { build } from "esbuild";
+import { readdirSync, rmSync } from "node:fs";
+
+const common = {
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20",
+  sourcemap: true,
+  logLevel: "warning",
+};
+
+if (process.argv.includes("--tests")) {
+  rmSync("out/test", { recursive: true, force: true });
+  const tests = readdirSync("test").filter((name) => name.endsWith(".test.ts"));
+  await build({ ...common, entryPoints: tests.map((name) => `test/${name}`), outdir: "out/test" });
+} else {
+  await build({
+    ...common,
+    entryPoints: ["src/main.ts"],
+    outfile: "out/main.js",
+    external: ["vscode"],
+    minify: true,
+    // The module form first: it leaves out what is not used.
+    mainFields: ["module", "main"],
+  });
+}

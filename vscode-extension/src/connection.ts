@@ -1,0 +1,120 @@
+// One conversation with one daemon, from `initialize` to the end of its socket.
+
+import { connect, type Socket } from "node:net";
+import * as vscode from "vscode";
+import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn } from "vscode-languageclient/node";
+import { Follower } from "./follow";
+import { PROTOCOL_VERSION } from "./generated/protocol";
+import type { ClientOptions, ModelChanged, Notifications, Requests, ServerDetails, Status } from "./generated/protocol";
+
+const CHANGED: keyof Notifications = "burrow/model/changed";
+
+/** Is told every new status, from the first on. */
+type Listener = (details: ServerDetails, status: Status) => void;
+
+/** A daemon that answers. */
+export class Connection {
+  private readonly follower = new Follower();
+
+  private constructor(
+    private readonly client: LanguageClient,
+    /** What the daemon said of itself. */
+    readonly details: ServerDetails,
+    /** Resolves when the daemon is gone. */
+    readonly closed: Promise<void>,
+    private readonly changed: Listener,
+  ) {}
+
+  /**
+   * Opens a conversation. Fails when nobody listens at `path`, or when the daemon refuses.
+   */
+  static async open(
+    path: string,
+    session: { environment: Record<string, string>; cwd: string },
+    output: vscode.LogOutputChannel,
+    changed: Listener,
+  ): Promise<Connection> {
+    const socket = await dial(path);
+    const closed = new Promise<void>((resolve) => socket.once("close", () => { resolve(); }));
+    const options: ClientOptions = {
+      protocol: PROTOCOL_VERSION,
+      kind: "window",
+      trusted: vscode.workspace.isTrusted,
+      ...session,
+    };
+    const client = new LanguageClient(
+      "burrow",
+      "Burrow",
+      () => Promise.resolve({ reader: socket, writer: socket, detached: true }),
+      {
+        initializationOptions: options,
+        outputChannel: output,
+        revealOutputChannelOn: RevealOutputChannelOn.Never,
+        // What to do after an error is daemon.ts's to decide, in one place.
+        initializationFailedHandler: () => false,
+        errorHandler: {
+          error: () => ({ action: ErrorAction.Shutdown, handled: true }),
+          closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+        },
+      },
+    );
+    try {
+      await client.start();
+      const details = client.initializeResult?.capabilities.experimental as ServerDetails;
+      const connection = new Connection(client, details, closed, changed);
+      client.onNotification(CHANGED, (change: ModelChanged) => { connection.take(change); });
+      await connection.subscribe();
+      return connection;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  /** Asks the daemon. */
+  request<M extends keyof Requests>(method: M, params: Requests[M]["params"]): Promise<Requests[M]["result"]> {
+    return this.client.sendRequest<Requests[M]["result"]>(method, params);
+  }
+
+  /** Says goodbye; the daemon and its work go on. */
+  async close(): Promise<void> {
+    if (this.client.isRunning()) {
+      await this.client.stop();
+    }
+  }
+
+  private async subscribe(): Promise<void> {
+    let complete = false;
+    while (!complete) {
+      complete = this.follower.begin(await this.request("burrow/model/subscribe", {}));
+    }
+    this.tell();
+  }
+
+  private take(change: ModelChanged): void {
+    if (this.follower.follow(change)) {
+      this.tell();
+    } else {
+      // Fails only when the daemon is gone, which `closed` tells.
+      this.subscribe().catch(() => undefined);
+    }
+  }
+
+  private tell(): void {
+    if (this.follower.status !== undefined) {
+      this.changed(this.details, this.follower.status);
+    }
+  }
+}
+
+function dial(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      socket.on("error", () => undefined); // "close" follows
+      resolve(socket);
+    });
+  });
+}

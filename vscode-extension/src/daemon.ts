@@ -1,0 +1,232 @@
+// The daemon of this window: found, started where that is allowed, and followed for as long as the window lives.
+//
+// One loop: find or start, connect, wait for the end, pause, again. Nothing polls: a pause ends by its time only after
+// a failure and only a few times; else by an event (daemon.json changed, a setting changed, the user asked).
+
+import { existsSync, watch } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import * as vscode from "vscode";
+import { Connection } from "./connection";
+import type { ServerDetails, Status } from "./generated/protocol";
+import { findProgram, mayStart, runProgram, windowEnvironment, type AutoStart } from "./program";
+import { isCode, readRendezvous, stateDirectory } from "./rendezvous";
+
+/** How this window stands with its daemon. */
+export type DaemonState =
+  /** None runs, and none is to be started: say nothing. */
+  | { kind: "absent" }
+  /** The user stopped it. */
+  | { kind: "stopped" }
+  /** It is being found, or started. */
+  | { kind: "starting" }
+  /** It could not be started, or did not answer. */
+  | { kind: "failed"; message: string }
+  /** It answers. */
+  | { kind: "connected"; details: ServerDetails; status: Status };
+
+/** Pauses after a first failure, a second and so on, in milliseconds. After the last one only an event brings a try. */
+const PAUSES = [250, 1000, 2000, 5000, 10_000];
+
+/** Finds, starts and follows the daemon. To dispose it is to leave: the daemon goes on. */
+export class Daemon implements vscode.Disposable {
+  private readonly changes = new vscode.EventEmitter<DaemonState>();
+  /** Fires with every new state. */
+  readonly onDidChange = this.changes.event;
+  private readonly uid = process.getuid?.() ?? 0;
+  /** The state directory. */
+  readonly directory = stateDirectory(process.env, this.uid);
+  private current: DaemonState = { kind: "absent" };
+  private opening: Promise<Connection | undefined> = Promise.resolve(undefined);
+  private disposed = false;
+  private wake: () => void = () => undefined;
+  private readonly subscriptions = [
+    vscode.workspace.onDidGrantWorkspaceTrust(() => this.reconnect("the folder is trusted now")),
+    vscode.workspace.onDidChangeWorkspaceFolders(() => this.reconnect("the folders changed")),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration("burrow")) {
+        this.wake();
+      }
+    }),
+  ];
+
+  constructor(
+    private readonly extensionPath: string,
+    private readonly output: vscode.LogOutputChannel,
+  ) {}
+
+  /** How it stands now. */
+  get state(): DaemonState {
+    return this.current;
+  }
+
+  /** Follows the daemon until disposed. Does not fail: what goes wrong is a state. */
+  async follow(): Promise<void> {
+    let failures = 0;
+    while (!this.disposed) {
+      const event = this.nextEvent();
+      this.opening = this.open();
+      const connection = await this.opening;
+      if (connection !== undefined) {
+        failures = 0;
+        this.output.info(`connected to daemon ${connection.details.pid}, build ${connection.details.build}`);
+        await connection.closed;
+        this.output.info("the connection is closed");
+      }
+      // A failure is tried again in a while. Where no daemon is wanted there is nothing to try.
+      const retry = connection !== undefined || this.current.kind === "failed";
+      await this.pause(retry ? PAUSES[failures++] : undefined, event);
+    }
+  }
+
+  /** Starts the daemon, or a new one in its place, whatever stopped it. Fails with what `burrow` said. */
+  async restart(): Promise<void> {
+    await this.burrow(this.current.kind === "connected" ? "restart" : "start");
+    this.wake();
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    this.wake();
+    for (const subscription of this.subscriptions) {
+      subscription.dispose();
+    }
+    this.changes.dispose();
+    await (await this.opening)?.close();
+  }
+
+  /** Begins again, with the folders and the trust of now. */
+  private async reconnect(why: string): Promise<void> {
+    this.output.info(`connecting again: ${why}`);
+    await (await this.opening)?.close();
+    this.wake();
+  }
+
+  /** A connection; or nothing, with the reason shown. */
+  private async open(): Promise<Connection | undefined> {
+    try {
+      const cwd = workingDirectory();
+      if (cwd === undefined) {
+        this.show({ kind: "absent" });
+        return undefined;
+      }
+      const running = await this.connect(cwd);
+      if (running !== undefined) {
+        return running;
+      }
+      if (existsSync(join(this.directory, "stopped"))) {
+        this.show({ kind: "stopped" });
+        return undefined;
+      }
+      if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
+        this.show({ kind: "absent" });
+        return undefined;
+      }
+      this.show({ kind: "starting" });
+      await this.burrow("start");
+      const started = await this.connect(cwd);
+      if (started === undefined) {
+        throw new Error(`\`burrow start\` ended well, but no daemon answers in ${this.directory}.`);
+      }
+      return started;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.output.error(message);
+      this.show({ kind: "failed", message });
+      return undefined;
+    }
+  }
+
+  /** A connection to the daemon that runs, if one does. */
+  private async connect(cwd: string): Promise<Connection | undefined> {
+    const rendezvous = await readRendezvous(this.directory, this.uid);
+    if (rendezvous === undefined) {
+      return undefined;
+    }
+    const session = { environment: windowEnvironment(process.env), cwd };
+    try {
+      return await Connection.open(rendezvous.socket, session, this.output, (details, status) => {
+        this.show({ kind: "connected", details, status });
+      });
+    } catch (error) {
+      if (isCode(error, "ENOENT") || isCode(error, "ECONNREFUSED")) {
+        return undefined; // what a daemon left that was killed
+      }
+      throw error;
+    }
+  }
+
+  /** Runs `burrow VERB` to its end. */
+  private async burrow(verb: "start" | "restart"): Promise<void> {
+    const program = findProgram(setting("path") as string | null, this.extensionPath, process.env);
+    this.output.info(`running ${program} ${verb}`);
+    await runProgram(program, [verb], windowEnvironment(process.env), homedir());
+  }
+
+  private show(state: DaemonState): void {
+    this.current = state;
+    if (!this.disposed) {
+      this.changes.fire(state);
+    }
+  }
+
+  /** Waits for `event`, at most `milliseconds` where they are given. */
+  private async pause(milliseconds: number | undefined, event: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    if (milliseconds === undefined) {
+      this.output.info(`waiting for a daemon in ${this.directory}`);
+      await event;
+    } else {
+      this.output.info(`trying again in ${milliseconds / 1000} s`);
+      const time = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, milliseconds);
+      });
+      await Promise.race([time, event]);
+    }
+    clearTimeout(timer);
+  }
+
+  /** Resolves at the first reason from now on to try again. */
+  private nextEvent(): Promise<void> {
+    this.wake();
+    return new Promise((resolve) => {
+      const stopWatching = this.watchDirectory(() => {
+        this.wake();
+      });
+      this.wake = () => {
+        stopWatching();
+        resolve();
+      };
+    });
+  }
+
+  /** Calls `changed` when a daemon came or went. Before its first start there is only the parent to watch. */
+  private watchDirectory(changed: () => void): () => void {
+    const exists = existsSync(this.directory);
+    const names = exists ? ["daemon.json", "stopped"] : [basename(this.directory)];
+    try {
+      const watcher = watch(exists ? this.directory : dirname(this.directory), (_event, name) => {
+        if (name === null || names.includes(name)) {
+          changed();
+        }
+      });
+      watcher.on("error", () => undefined); // the directory went away; the user's button is left
+      return () => {
+        watcher.close();
+      };
+    } catch (error) {
+      this.output.warn(`cannot watch ${this.directory}: ${String(error)}`);
+      return () => undefined;
+    }
+  }
+}
+
+/** A setting of this extension; package.json gives each its default. */
+function setting(name: string): unknown {
+  return vscode.workspace.getConfiguration("burrow").get(name);
+}
+
+/** The folder from which this window's relative paths count: the first that is on this machine. */
+function workingDirectory(): string | undefined {
+  return vscode.workspace.workspaceFolders?.find((folder) => folder.uri.scheme === "file")?.uri.fsPath;
+}

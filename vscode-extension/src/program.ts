@@ -1,0 +1,77 @@
+// The `burrow` program: which one, whether to start it, and running its commands. Knows nothing of VS Code.
+
+import { execFile } from "node:child_process";
+import { accessSync, constants, existsSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
+
+/** The setting `burrow.autoStart`. */
+export type AutoStart = "inContainer" | "always" | "never";
+
+/** What VS Code's server puts into its own environment and no child process should inherit. */
+const INTERNAL = /^(ELECTRON_|VSCODE_)/;
+
+/** Whether the daemon may be started by itself. */
+export function mayStart(setting: AutoStart, env: NodeJS.ProcessEnv, exists: (path: string) => boolean = existsSync): boolean {
+  switch (setting) {
+    case "always":
+      return true;
+    case "never":
+      return false;
+    case "inContainer":
+      return (
+        exists("/.dockerenv") ||
+        exists("/run/.containerenv") ||
+        env.REMOTE_CONTAINERS !== undefined ||
+        env.CODESPACES !== undefined
+      );
+  }
+}
+
+/** The program to run: the setting's, else the one in the extension, else the first on PATH. */
+export function findProgram(setting: string | null, extensionPath: string, env: NodeJS.ProcessEnv): string {
+  if (setting !== null) {
+    if (!isAbsolute(setting) || !isExecutable(setting)) {
+      throw new Error(`The setting burrow.path is ${setting}, which is no absolute path of a program.`);
+    }
+    return setting;
+  }
+  // Relative entries of PATH would look into the workspace.
+  const folders = (env.PATH ?? "").split(delimiter).filter(isAbsolute);
+  const candidates = [join(extensionPath, "bin"), ...folders].map((folder) => join(folder, "burrow"));
+  const program = candidates.find(isExecutable);
+  if (program === undefined) {
+    throw new Error("There is no burrow program in this extension or on PATH. Install it, or name it in the setting burrow.path.");
+  }
+  return program;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The window's environment as its terminals would have it. */
+export function windowEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const kept = Object.entries(env).filter((entry): entry is [string, string] => {
+    return entry[1] !== undefined && !INTERNAL.test(entry[0]);
+  });
+  return Object.fromEntries(kept);
+}
+
+/** Runs `burrow ARGS` to its end. Fails with what it wrote to standard error. */
+export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { env, cwd, timeout: 30_000 }, (error, _stdout, stderr) => {
+      if (error === null) {
+        resolve();
+      } else {
+        const said = stderr.trim();
+        reject(new Error(`\`burrow ${args.join(" ")}\` failed: ${said === "" ? error.message : said}`));
+      }
+    });
+  });
+}

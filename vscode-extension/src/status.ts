@@ -1,0 +1,99 @@
+// The status bar item: the state of this window's folders in a few words, and all of it on hover.
+
+import * as vscode from "vscode";
+import type { DaemonState } from "./daemon";
+import type { WorkspaceStatus } from "./generated/protocol";
+import { headline, hookLine, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+
+/** The status bar item of this window. */
+export class StatusItem implements vscode.Disposable {
+  private readonly item = vscode.window.createStatusBarItem("burrow.status", vscode.StatusBarAlignment.Left, 10);
+
+  constructor() {
+    this.item.name = "Burrow";
+    this.item.command = "burrow.showStatus";
+  }
+
+  dispose(): void {
+    this.item.dispose();
+  }
+
+  /** Shows `state`. */
+  show(state: DaemonState): void {
+    switch (state.kind) {
+      case "absent":
+        this.item.hide();
+        break;
+      case "starting":
+        this.set("$(loading~spin) Burrow: starting", "Burrow is starting.");
+        break;
+      case "stopped":
+        this.set("$(circle-slash) Burrow: stopped", "You stopped Burrow. Click to start it.");
+        break;
+      case "failed":
+        this.warn("$(error) Burrow: no daemon", "Burrow's daemon does not answer. Click to see why.");
+        break;
+      case "connected":
+        this.showWorkspaces(ownWorkspaces(state.details, state.status));
+        break;
+    }
+  }
+
+  private showWorkspaces(workspaces: readonly WorkspaceStatus[]): void {
+    const worst = worstOf(workspaces);
+    switch (worst?.state) {
+      case undefined:
+        this.item.hide();
+        break;
+      case "ready":
+        this.set("$(check) Burrow", hover(workspaces));
+        break;
+      case "working":
+        this.set(`$(sync~spin) Burrow: ${headline(worst)}`, hover(workspaces));
+        break;
+      case "attention":
+        this.warn(`$(warning) Burrow: ${headline(worst)}`, hover(workspaces));
+        break;
+    }
+  }
+
+  private set(text: string, tooltip: string | vscode.MarkdownString): void {
+    this.item.text = text;
+    this.item.tooltip = tooltip;
+    this.item.backgroundColor = undefined;
+    this.item.show();
+  }
+
+  private warn(text: string, tooltip: string | vscode.MarkdownString): void {
+    this.set(text, tooltip);
+    this.item.backgroundColor = new vscode.ThemeColor("statusBarItem.warningBackground");
+  }
+}
+
+/** The whole status, for reading. What the daemon says is text: nothing in it becomes a link or a picture. */
+function hover(workspaces: readonly WorkspaceStatus[]): vscode.MarkdownString {
+  const text = new vscode.MarkdownString(undefined, true);
+  for (const workspace of workspaces) {
+    text.appendMarkdown("**Burrow** ").appendText(workspace.path);
+    for (const reason of workspace.reasons) {
+      text.appendMarkdown("\n\n$(info) ").appendText(reason.message);
+      if (reason.hint !== null) {
+        text.appendMarkdown("  \n").appendText(reason.hint);
+      }
+    }
+    appendLines(text, "Hooks", workspace.hooks.map(hookLine));
+    appendLines(text, "Go tools", workspace.tools.map(toolLine));
+    text.appendMarkdown("\n\n");
+  }
+  return text;
+}
+
+function appendLines(text: vscode.MarkdownString, title: string, lines: readonly Line[]): void {
+  if (lines.length === 0) {
+    return;
+  }
+  text.appendMarkdown(`\n\n---\n\n${title}`);
+  for (const line of lines) {
+    text.appendMarkdown(`\n\n$(${line.icon}) `).appendText(`${line.name}: ${line.state}`);
+  }
+}

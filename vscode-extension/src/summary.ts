@@ -1,0 +1,113 @@
+// The status in words: the lines that the hover and "Show Status" have in common. Pure; knows nothing of VS Code.
+
+import type {
+  HookState,
+  HookStatus,
+  ServerDetails,
+  Status,
+  ToolState,
+  ToolStatus,
+  WorkspaceState,
+  WorkspaceStatus,
+} from "./generated/protocol";
+
+/** One hook or tool: an icon's name, what it is, how it stands. */
+export interface Line {
+  icon: string;
+  name: string;
+  state: string;
+}
+
+const HOOKS: Record<HookState, { icon: string; words: string; bad: boolean }> = {
+  pending: { icon: "circle-outline", words: "due", bad: false },
+  blocked: { icon: "debug-pause", words: "held back", bad: false },
+  running: { icon: "sync~spin", words: "running", bad: false },
+  succeeded: { icon: "pass", words: "succeeded", bad: false },
+  failed: { icon: "error", words: "failed", bad: true },
+  timedOut: { icon: "watch", words: "timed out", bad: true },
+  cancelled: { icon: "circle-slash", words: "cancelled", bad: true },
+  interrupted: { icon: "question", words: "interrupted", bad: true },
+  external: { icon: "link-external", words: "run by another tool, result unknown", bad: false },
+  skipped: { icon: "debug-step-over", words: "skipped", bad: false },
+};
+
+const TOOLS: Record<ToolState, { icon: string; words: string; bad: boolean }> = {
+  verified: { icon: "verified", words: "verified", bad: false },
+  missing: { icon: "circle-outline", words: "missing", bad: true },
+  drifted: { icon: "warning", words: "drifted", bad: true },
+  installing: { icon: "sync~spin", words: "installing", bad: false },
+  failed: { icon: "error", words: "could not be installed", bad: true },
+  unverified: { icon: "unverified", words: "unverified", bad: false },
+};
+
+const SEVERITY: Record<WorkspaceState, number> = { ready: 0, working: 1, attention: 2 };
+
+/** The workspaces of this window: a daemon may have those of other windows as well. */
+export function ownWorkspaces(details: ServerDetails, status: Status): WorkspaceStatus[] {
+  return status.workspaces.filter((workspace) => details.workspaces.includes(workspace.path));
+}
+
+/** The one that most needs to be looked at. */
+export function worstOf(workspaces: readonly WorkspaceStatus[]): WorkspaceStatus | undefined {
+  return [...workspaces].sort((a, b) => SEVERITY[b.state] - SEVERITY[a.state])[0];
+}
+
+/** What a workspace is at, or what is the matter with it, in two or three words. */
+export function headline(workspace: WorkspaceStatus): string {
+  switch (workspace.state) {
+    case "ready":
+      return "ready";
+    case "working": {
+      const hook = workspace.hooks.find((hook) => hook.state === "running");
+      const tool = workspace.tools.find((tool) => tool.state === "installing");
+      return hook?.name ?? (tool === undefined ? "working" : `installing ${tool.name}`);
+    }
+    case "attention": {
+      const hook = workspace.hooks.find((hook) => HOOKS[hook.state].bad);
+      const tool = workspace.tools.find((tool) => TOOLS[tool.state].bad);
+      if (hook !== undefined) {
+        return `${hook.name} ${HOOKS[hook.state].words}`;
+      }
+      return tool === undefined ? "needs attention" : `${tool.name} ${TOOLS[tool.state].words}`;
+    }
+  }
+}
+
+/** One hook. */
+export function hookLine(hook: HookStatus): Line {
+  const { icon, words } = HOOKS[hook.state];
+  const facts = [words];
+  if (hook.reason !== null) {
+    facts.push(hook.reason);
+  } else if (hook.exitCode !== null && hook.exitCode !== 0) {
+    facts.push(`exit code ${hook.exitCode}`);
+  } else if (hook.signal !== null) {
+    facts.push(`signal ${hook.signal}`);
+  }
+  if (hook.blockedBy !== null) {
+    facts.push(`by ${hook.blockedBy}`);
+  }
+  if (hook.durationMs !== null) {
+    facts.push(duration(hook.durationMs));
+  }
+  const name = hook.origin === "devcontainer" ? hook.name : `${hook.name} (${hook.origin})`;
+  return { icon, name, state: facts.join(", ") };
+}
+
+/** One tool. */
+export function toolLine(tool: ToolStatus): Line {
+  const { icon, words } = TOOLS[tool.state];
+  return { icon, name: `${tool.name} ${tool.version}`, state: `${words}, ${tool.why}` };
+}
+
+/** A duration for people: `340 ms`, `1.2 s`, `2 min 5 s`. */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 1000) {
+    return `${milliseconds} ms`;
+  }
+  if (milliseconds < 60_000) {
+    return `${(milliseconds / 1000).toFixed(1)} s`;
+  }
+  const seconds = Math.round(milliseconds / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { HookState, HookStatus, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
+import { duration, headline, hookLine, ownWorkspaces, toolLine, worstOf } from "../src/summary";
+
+const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
+  name: "postCreate",
+  origin: "devcontainer",
+  state,
+  runId: null,
+  startedAt: null,
+  durationMs: null,
+  exitCode: null,
+  signal: null,
+  reason: null,
+  blockedBy: null,
+  changed: false,
+  attempt: 1,
+  commands: [],
+  ...more,
+});
+
+const tool = (state: ToolState): ToolStatus => {
+  return { name: "gopls", version: "v0.23.0", why: "compat table", state, by: null, path: null, builtWith: null };
+};
+
+const workspace = (path: string, state: WorkspaceStatus["state"], more: Partial<WorkspaceStatus> = {}): WorkspaceStatus => {
+  return { path, state, reasons: [], generation: null, hooks: [], tools: [], ...more };
+};
+
+void test("the headline names what a workspace is at, or what is the matter", () => {
+  for (const [given, expected] of [
+    [workspace("/a", "ready", { hooks: [hook("succeeded")] }), "ready"],
+    [workspace("/a", "working", { hooks: [hook("running")] }), "postCreate"],
+    [workspace("/a", "working", { tools: [tool("installing")] }), "installing gopls"],
+    [workspace("/a", "working"), "working"],
+    [workspace("/a", "attention", { hooks: [hook("failed")], tools: [tool("missing")] }), "postCreate failed"],
+    [workspace("/a", "attention", { hooks: [hook("succeeded")], tools: [tool("drifted")] }), "gopls drifted"],
+    [workspace("/a", "attention"), "needs attention"],
+  ] as const) {
+    assert.equal(headline(given), expected);
+  }
+});
+
+void test("a hook is told with what ended it, how long it took and where it was written", () => {
+  for (const [given, expected] of [
+    [hook("succeeded", { exitCode: 0, durationMs: 340 }), "postCreate: succeeded, 340 ms"],
+    [hook("failed", { exitCode: 7, durationMs: 1200 }), "postCreate: failed, exit code 7, 1.2 s"],
+    [hook("failed", { signal: 9 }), "postCreate: failed, signal 9"],
+    [hook("blocked", { blockedBy: "onCreate" }), "postCreate: held back, by onCreate"],
+    [hook("failed", { exitCode: 1, reason: "out of memory" }), "postCreate: failed, out of memory"],
+    [hook("pending", { origin: "burrow" }), "postCreate (burrow): due"],
+  ] as const) {
+    const { name, state } = hookLine(given);
+    assert.equal(`${name}: ${state}`, expected);
+  }
+});
+
+void test("a tool is told with why it has its version", () => {
+  assert.deepEqual(toolLine(tool("verified")), { icon: "verified", name: "gopls v0.23.0", state: "verified, compat table" });
+});
+
+void test("the worst of several folders is shown, and other windows' folders are not", () => {
+  const workspaces = [workspace("/a", "ready"), workspace("/b", "attention"), workspace("/c", "working")];
+  assert.equal(worstOf(workspaces)?.path, "/b");
+  assert.equal(worstOf([]), undefined);
+  const details = { protocol: 1, build: "b", pid: 1, workspaces: ["/a", "/c"] };
+  const container = { kind: "host", id: "", startId: "" } as const;
+  const status = { version: "0", protocol: 1, pid: 1, container, ports: [], leases: [], workspaces };
+  assert.deepEqual(ownWorkspaces(details, status).map(({ path }) => path), ["/a", "/c"]);
+});
+
+void test("durations are told as people do", () => {
+  assert.deepEqual([999, 1000, 59_940, 125_000].map(duration), ["999 ms", "1.0 s", "59.9 s", "2 min 5 s"]);
+});
