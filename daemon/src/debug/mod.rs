@@ -27,6 +27,7 @@ pub mod holder; // who has a foreign port
 pub mod ports; // a port, held
 pub mod process_tree; // descendants, from /proc
 pub mod tcp_table; // sockets, from /proc
+pub mod trial; // the self-test
 
 mod error;
 
