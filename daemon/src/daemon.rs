@@ -5,7 +5,7 @@
 //! Invariants: there is one daemon a state directory; the rendezvous names a socket that listens already; work belongs to
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burrow_protocol::PROTOCOL_VERSION;
@@ -25,6 +25,7 @@ use crate::container::{self, IdentityError};
 use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
+use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
 
@@ -189,6 +190,7 @@ pub struct Core {
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
     /// Held while a workspace is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
+    watcher: Watcher,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -228,6 +230,7 @@ pub async fn run(
         container,
         workspaces: Mutex::default(),
         opening: tokio::sync::Mutex::default(),
+        watcher: Watcher::new(),
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
     });
@@ -237,6 +240,7 @@ pub async fn run(
     tracing::info!(pid = rendezvous.pid, socket = rendezvous.socket, build = BUILD, "ready");
     ready(&rendezvous);
 
+    core.tasks.spawn(Arc::clone(&core).follow_files());
     let sessions = TaskTracker::new();
     listener.serve(Arc::clone(&core), sessions.clone(), cancel).await;
 
@@ -321,8 +325,33 @@ impl Core {
         let publisher = self.model.workspace(&path);
         let (settings, _) = watch::channel(workspace::read_settings(&path, &publisher));
         let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher };
+        self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)
+    }
+
+    /// Reads settings again when their files change, until the daemon ends.
+    async fn follow_files(self: Arc<Self>) {
+        loop {
+            let folders = tokio::select! {
+                () = self.cancel.cancelled() => return,
+                folders = self.watcher.changed() => folders,
+            };
+            let core = Arc::clone(&self);
+            let reread = tokio::task::spawn_blocking(move || core.reread(&folders)).await;
+            reread.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        }
+    }
+
+    fn reread(&self, folders: &BTreeSet<Utf8PathBuf>) {
+        let open: Vec<_> = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for workspace in open {
+            if folders.iter().any(|folder| *folder == workspace.path || *folder == workspace.path.join(".devcontainer"))
+            {
+                self.watcher.watch(&workspace.path);
+                workspace::reread_settings(&workspace.path, &workspace.publisher, &workspace.settings);
+            }
+        }
     }
 
     fn rendezvous(&self) -> Rendezvous {

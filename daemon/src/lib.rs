@@ -21,6 +21,7 @@ pub mod toolchain;
 
 pub mod client;
 pub mod container;
+pub mod watch;
 pub mod workspace;
 
 pub mod cli;

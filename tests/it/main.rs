@@ -1,6 +1,10 @@
 //! Tests of the real binary, each in a [`sandbox::Sandbox`] of its own.
 //!
 //! One crate for all of them, so that the binary is linked once. A part's tests lie in the file of its name.
+#![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
-#[cfg(test)]
+mod daemon;
+mod machine;
+mod project;
 mod sandbox;
+mod wire;

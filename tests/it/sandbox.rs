@@ -187,7 +187,7 @@ impl Sandbox {
 
     /// Starts `burrow ARGS` in the workspace; it is killed when the answer is dropped.
     pub(crate) fn spawn<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Background {
-        Background::start(self.burrow_command(args), &self.root, self.watchdog.deadline())
+        self.start(self.burrow_command(args))
     }
 
     /// `burrow ARGS`, to be changed before it is run.
@@ -205,9 +205,14 @@ impl Sandbox {
         command
     }
 
+    /// Starts `command`; it is killed when the answer is dropped.
+    pub(crate) fn start(&self, command: Command) -> Background {
+        Background::start(command, &self.root, self.watchdog.deadline())
+    }
+
     /// Runs `command` to its end.
     pub(crate) fn run(&self, command: Command) -> Run {
-        Background::start(command, &self.root, self.watchdog.deadline()).finish()
+        self.start(command).finish()
     }
 
     /// What `burrow status --json` prints.
@@ -264,6 +269,11 @@ impl Sandbox {
     /// `BURROW_STORE_DIR`.
     pub(crate) fn store_dir(&self) -> Utf8PathBuf {
         self.root.join("store")
+    }
+
+    /// The daemon's socket.
+    pub(crate) fn socket(&self) -> Utf8PathBuf {
+        self.state_dir().join("socket")
     }
 
     /// The debug ports of this sandbox: eleven, as in real life.

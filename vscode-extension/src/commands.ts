@@ -1,9 +1,9 @@
 // The palette: one table, and what each command does. No command decides anything that the daemon could.
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon, DaemonState } from "./daemon";
-import { hookLine, ownWorkspaces, toolLine, type Line } from "./summary";
+import { headline, hookLine, ownWorkspaces, toolLine, type Line } from "./summary";
 
 /** Registers every command. */
 export function registerCommands(daemon: Daemon, output: vscode.OutputChannel): vscode.Disposable {
@@ -32,7 +32,9 @@ async function restartDaemon(daemon: Daemon): Promise<void> {
 }
 
 async function showDaemonLog(daemon: Daemon): Promise<void> {
-  await vscode.window.showTextDocument(vscode.Uri.file(join(daemon.directory, "daemon.log")));
+  const log = await vscode.workspace.openTextDocument(vscode.Uri.file(join(daemon.directory, "daemon.log")));
+  const { end } = log.lineAt(log.lineCount - 1).range;
+  await vscode.window.showTextDocument(log, { selection: new vscode.Range(end, end) });
 }
 
 function showOutput(output: vscode.OutputChannel): Promise<void> {
@@ -77,7 +79,7 @@ function statusRows(state: DaemonState): Row[] {
       return [{ label: "$(error) The daemon does not answer", detail: state.message }];
     case "connected":
       return ownWorkspaces(state.details, state.status).flatMap((workspace) => [
-        separator(workspace.path),
+        { label: `$(folder) ${basename(workspace.path)}`, description: headline(workspace), detail: workspace.path },
         ...workspace.reasons.map(({ message, hint }): Row => {
           return hint === null ? { label: `$(info) ${message}` } : { label: `$(info) ${message}`, detail: hint };
         }),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -50,6 +51,11 @@ impl Background {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until its standard output contains `text`.
     pub(crate) fn wait_for_stdout(&self, text: &str) {
         self.wait_for_text(&self.stdout, text);
@@ -62,8 +68,12 @@ impl Background {
 
     /// Sends SIGINT to its process group, as Ctrl-C in a terminal does.
     pub(crate) fn interrupt(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
-        rustix::process::kill_process_group(pid, rustix::process::Signal::INT).unwrap();
+        kill_process_group(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+
+    /// Sends SIGTERM to it alone.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Sends SIGKILL to it alone, and waits for its end.

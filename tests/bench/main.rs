@@ -1,0 +1,47 @@
+//! `make bench`: what Burrow costs, each figure with the words that define it and the bar that it must stay under.
+//!
+//! The release binary, in folders of its own. It begins with a real `burrow up` from nothing (two minutes, online); all
+//! other figures are taken with what that leaves.
+
+mod daemon; // start, memory, calls
+mod home; // the folders, and the binary in them
+mod hooks; // what a recorded run costs
+mod report; // samples, and how they are printed
+#[path = "../it/wire.rs"]
+mod wire;
+
+use anyhow::{Context, Result};
+
+use home::{BURROW, Home};
+use report::{Report, megabytes};
+
+fn main() -> Result<()> {
+    // `cargo test --benches` runs this too, with the debug binary: there is nothing to measure in it.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let home = Home::new()?;
+    let mut report = Report::default();
+    binary(&mut report)?;
+
+    report.note("a full `burrow up` of tests/fixtures/hello-api: download, check, build three tools; hooks");
+    let up = home.burrow(&home.workspaces[0], &["up"])?;
+    report.once("full up", up.as_secs_f64(), "s", None, "exec to exit; empty store, empty Go caches of Burrow's own");
+    daemon::memory(&home, &mut report)?;
+    daemon::calls(&home, &mut report)?;
+    daemon::nothing_due(&home, &mut report)?;
+    hooks::overhead(&home, &mut report)?;
+    daemon::cold_start(&home, &mut report)?;
+    report.print();
+    Ok(())
+}
+
+fn binary(report: &mut Report) -> Result<()> {
+    let bytes = fs_err::read(BURROW)?;
+    let file = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).context("read the binary as ELF")?;
+    let headers = file.elf_program_headers().iter();
+    let loader = headers.filter(|header| header.p_type.get(file.endian()) == object::elf::PT_INTERP).count();
+    report.once("binary", megabytes(bytes.len()), "MB", Some(10.0), "the release binary's file, stripped");
+    report.once("loaders", if loader == 0 { 0.0 } else { 1.0 }, "", Some(0.0), "PT_INTERP headers: 0 is static");
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! What strace is asked, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use camino::Utf8Path;
+
+/// The calls that change what is on disk, or wait until it is there.
+const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,\
+                     mkdir,mkdirat,ftruncate,fsync,fdatasync";
+
+/// A write of the daemon, by what is the same in every run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Write {
+    /// Below the sandbox's root.
+    path: String,
+    call: String,
+    /// The how-manieth call of its kind on this path, counted a thread, as strace does.
+    nth: u32,
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} of {}", self.call, self.nth, self.path)
+    }
+}
+
+impl Write {
+    /// strace's arguments that end the daemon as it is about to make this write.
+    pub(super) fn injection(&self, root: &Utf8Path) -> Vec<String> {
+        let Self { path, call, nth } = self;
+        let inject = format!("--inject={call}:signal=KILL:when={nth}");
+        vec!["-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
+    }
+}
+
+/// strace's arguments that list all writes, and which process is which.
+pub(super) fn all_writes() -> Vec<String> {
+    vec![format!("--trace=execve,{CALLS}")]
+}
+
+/// The daemon's writes in a trace, without those to its log and to files with random names.
+pub(super) fn writes(trace: &str, root: &Utf8Path) -> Vec<Write> {
+    let mut started = BTreeSet::new();
+    let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
+    let mut first = None;
+    for line in trace.lines() {
+        let Some((thread, event)) = line.split_once(' ') else { continue };
+        let Some((call, arguments)) = event.trim_start().split_once('(') else { continue };
+        if call == "execve" {
+            // The first is the daemon's own; every other makes its thread another program.
+            if *first.get_or_insert(thread) != thread {
+                started.insert(thread);
+            }
+        } else if let Some(path) = path_of(call, arguments, root)
+            && !started.contains(thread)
+        {
+            *counts.entry((thread, call, path)).or_default() += 1;
+        }
+    }
+    let known = counts.into_iter().flat_map(|((_, call, path), count)| {
+        (1..=count).map(move |nth| Write { path: path.clone(), call: call.to_owned(), nth })
+    });
+    known.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The file that a call is about, below `root`, where its name is the same in every run.
+fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
+    // `12</path>` for a descriptor, `"/path"` for a name; of two names the second is the new one.
+    let parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
+    let mut names = parts.filter(|name| name.starts_with('/'));
+    let has_two = call.starts_with("rename") || call.contains("link");
+    let name = if has_two { names.last() } else { names.next() }?;
+    let path = Utf8Path::new(name).strip_prefix(root).ok()?;
+    let random = path.components().any(|part| part.as_str().starts_with(".burrow-"));
+    let log = path.as_str() == "state/daemon.log";
+    (!random && !log && path.as_str() != "trace").then(|| path.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Write, writes};
+
+    #[test]
+    fn the_daemons_own_writes_are_found() {
+        let trace = r#"
+7 execve("/bin/burrow", ...) = 0
+7 mkdir("/s/state", 0700) = 0
+8 write(5</s/state/ledger.jsonl>, ""..., 10) = 10
+8 write(5</s/state/ledger.jsonl>, ""..., 10 <unfinished ...>
+7 write(5</s/state/ledger.jsonl>, ""..., 10) = 10
+8 <... write resumed>) = 10
+8 fsync(6</s/state/.burrow-x1>) = 0
+8 rename("/s/state/.burrow-x1", "/s/state/daemon.json") = 0
+7 write(2</s/state/daemon.log>, ""..., 10) = 10
+7 write(2<UNIX:[1]>, ""..., 10) = 10
+9 execve("/bin/burrow", ...) = 0
+9 write(5</s/state/run/claim>, ""..., 10) = 10
+"#;
+        let found: Vec<_> = writes(trace, "/s".into()).iter().map(Write::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "mkdir 1 of state",
+                "rename 1 of state/daemon.json",
+                "write 1 of state/ledger.jsonl",
+                "write 2 of state/ledger.jsonl"
+            ]
+        );
+    }
+}

@@ -1,0 +1,84 @@
+// What a user of VS Code sees of Burrow's daemon.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BURROW, openWindow } from "./window.js";
+
+const FILES = {
+  "go.mod": "module example.com/hello\n\ngo 1.26\n",
+  "main.go": "package main\n\nfunc main() {}\n",
+};
+/** The window may start the daemon. The default would say no on a machine that is no container. */
+const ALWAYS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+const NEVER = { "burrow.autoStart": "never", "burrow.path": BURROW };
+
+test("the window starts the daemon where none runs, and shows its state", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
+  await window.status("Burrow");
+
+  const status = await window.daemonStatus();
+  assert.deepEqual(status.workspaces.map(({ path }) => path), [window.workspace]);
+  await window.command("Burrow: Show Status");
+  assert.match((await window.rows("hello"))[0], new RegExp(`ready.*${window.workspace}`, "s"));
+  await window.picture("show-status");
+});
+
+test("a window that may not start the daemon is silent until somebody else does", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: NEVER });
+  await window.output("waiting for a daemon");
+  assert.equal(await window.statusItem().count(), 0, "no status bar item without a daemon");
+
+  assert.equal((await window.burrow("start")).code, 0);
+  await window.status("Burrow");
+});
+
+test("a daemon that was killed is started again", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
+  await window.status("Burrow");
+  const { pid } = await window.daemonStatus();
+
+  process.kill(pid, "SIGKILL");
+
+  await window.output("trying again in 0.25 s");
+  await window.output(/connected[^]*connected/);
+  await window.status("Burrow");
+  assert.notEqual((await window.daemonStatus()).pid, pid);
+});
+
+test("a daemon that the user stopped stays stopped until the user starts it", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
+  await window.status("Burrow");
+
+  assert.equal((await window.burrow("stop")).code, 0);
+  const item = await window.status("Burrow: stopped");
+  await window.picture("stopped");
+  assert.equal((await window.burrow("status")).code, 4);
+
+  await item.click();
+  await window.choose("Start Daemon");
+  await window.status(/^\s*Burrow$/);
+  assert.equal((await window.burrow("status")).code, 0);
+});
+
+test("the palette restarts the daemon and shows its log", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
+  await window.status("Burrow");
+  const { pid } = await window.daemonStatus();
+
+  await window.command("Burrow: Restart Daemon");
+  await window.output(/connected[^]*connected/);
+  assert.notEqual((await window.daemonStatus()).pid, pid);
+
+  await window.command("Burrow: Show Daemon Log");
+  await window.page.getByRole("tab", { name: "daemon.log" }).waitFor();
+  await window.picture("daemon-log");
+});
+
+test("a program that cannot be found is told, with a way on", async (context) => {
+  const settings = { "burrow.autoStart": "always", "burrow.path": "/nowhere/burrow" };
+  const window = await openWindow(context, { files: FILES, settings });
+  const item = await window.status("Burrow: no daemon");
+  await item.click();
+  assert.match((await window.rows("The daemon does not answer")).join("\n"), /\/nowhere\/burrow/);
+  await window.picture("no-daemon");
+});

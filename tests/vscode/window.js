@@ -1,0 +1,209 @@
+// A real VS Code window for a test: code-server with the extension in it, a browser on it, and a Burrow of its own.
+//
+// Everything lies in one temporary folder. The end of the test ends every process and removes the folder.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+
+const REPOSITORY = join(import.meta.dirname, "../..");
+const EXTENSION = join(REPOSITORY, "vscode-extension");
+const SCREENS = join(REPOSITORY, "target/vscode-screens");
+const CACHE = process.env.BURROW_TEST_CACHE ?? join(homedir(), ".cache/burrow-tests");
+const CODE_SERVER = join(CACHE, "code-server-4.99.4/node_modules/code-server/out/node/entry.js");
+const CHROMIUM = "/usr/bin/chromium";
+const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
+
+/** How long anything may take to appear; a cold and busy machine included. */
+const DEADLINE = 60_000;
+
+/** The `burrow` under test. */
+export const BURROW = process.env.BURROW_BIN ?? "";
+
+/** Opens a window on a fresh copy of `files` (path -> text), with `settings` of the machine. */
+export async function openWindow(test, { files, settings, before }) {
+  requireParts();
+  const window = new Window(test.name, settings);
+  test.after(() => window.close());
+  for (const [path, text] of Object.entries(files)) {
+    window.write(path, text);
+  }
+  await before?.(window);
+  await window.open();
+  return window;
+}
+
+/** One window and what belongs to it. */
+class Window {
+  constructor(name, settings) {
+    this.name = name;
+    this.root = mkdtempSync(join(tmpdir(), "burrow-vscode-"));
+    this.workspace = join(this.root, "hello");
+    this.env = {
+      ...process.env,
+      HOME: join(this.root, "home"),
+      BURROW_STATE_DIR: join(this.root, "state"),
+      BURROW_PORTS: portRange(),
+    };
+    for (const folder of ["home", "hello", "data/User", "data/Machine"]) {
+      mkdirSync(join(this.root, folder), { recursive: true });
+    }
+    const user = { "workbench.startupEditor": "none", "workbench.tips.enabled": false, "workbench.colorTheme": "Default Dark Modern" };
+    writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
+    writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
+    const extension = join(this.root, "extensions/burrow-dev.burrow-0.1.0");
+    for (const part of ["package.json", "icon.png", "out/main.js"]) {
+      cpSync(join(EXTENSION, part), join(extension, part));
+    }
+  }
+
+  /** Writes a file of the workspace. */
+  write(path, text) {
+    const file = join(this.workspace, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+
+  /** Runs `burrow` in the workspace. Gives its exit code and output; does not fail. */
+  async burrow(...args) {
+    try {
+      const { stdout, stderr } = await promisify(execFile)(BURROW, args, { cwd: this.workspace, env: this.env });
+      return { code: 0, stdout, stderr };
+    } catch (error) {
+      return { code: error.code, stdout: error.stdout, stderr: error.stderr };
+    }
+  }
+
+  /** Starts code-server, then a browser on it. */
+  async open() {
+    const folder = (name) => join(this.root, name);
+    const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--user-data-dir", folder("data")];
+    args.push("--extensions-dir", folder("extensions"), "--disable-telemetry", "--disable-update-check");
+    args.push("--disable-workspace-trust", this.workspace);
+    // Its own process group, so that one signal ends it with its extension hosts.
+    this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
+    const address = await listening(this.server);
+    this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+    this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 } });
+    this.page.setDefaultTimeout(DEADLINE);
+    await this.page.goto(`${address}/?folder=${encodeURIComponent(this.workspace)}`);
+    await this.page.locator(".monaco-workbench").waitFor();
+  }
+
+  /** The extension's status bar item, there or not. */
+  statusItem() {
+    return this.page.locator(".statusbar-item[id='burrow-dev.burrow.burrow.status']");
+  }
+
+  /** The status bar item, once it says `text`. */
+  async status(text) {
+    const item = this.statusItem().filter({ hasText: text });
+    await item.waitFor();
+    return item;
+  }
+
+  /** Runs a command of the palette by its full title. */
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    await this.page.locator(".quick-input-widget input[type=text]").fill(`>${title}`);
+    await this.choose(title);
+  }
+
+  /** Chooses the row of the quick pick that holds `text`. */
+  async choose(text) {
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: text }).first().click();
+  }
+
+  /** The rows of the quick pick that is open, once one holds `text`. */
+  async rows(text) {
+    const rows = this.page.locator(".quick-input-list .monaco-list-row");
+    await rows.filter({ hasText: text }).first().waitFor();
+    return rows.allInnerTexts();
+  }
+
+  /** Waits until the extension's output holds `text`. VS Code keeps it as a file, so the window stays as it is. */
+  async output(text) {
+    const deadline = Date.now() + DEADLINE;
+    for (;;) {
+      const said = this.outputSoFar();
+      if (typeof text === "string" ? said.includes(text) : text.test(said)) {
+        return;
+      }
+      assert.ok(Date.now() < deadline, `the output never held ${text}:\n${said}`);
+      await setTimeout(50);
+    }
+  }
+
+  outputSoFar() {
+    const logs = join(this.root, "data/logs");
+    const files = existsSync(logs) ? readdirSync(logs, { recursive: true }) : [];
+    const file = files.find((path) => path.endsWith("burrow-dev.burrow/Burrow.log"));
+    return file === undefined ? "" : readFileSync(join(logs, file), "utf8");
+  }
+
+  /** What `burrow status --json` prints. */
+  async daemonStatus() {
+    return JSON.parse((await this.burrow("status", "--json")).stdout);
+  }
+
+  /** Keeps a picture of the window under target/vscode-screens. */
+  async picture(name) {
+    mkdirSync(SCREENS, { recursive: true });
+    await this.page.screenshot({ path: join(SCREENS, `${name.replaceAll(/\W+/g, "-")}.png`) });
+  }
+
+  /** Ends everything. */
+  async close() {
+    if (this.page !== undefined) {
+      await this.picture(`end of ${this.name}`);
+      await this.browser.close();
+    }
+    if (this.server !== undefined) {
+      const ended = new Promise((resolve) => this.server.once("exit", resolve));
+      process.kill(-this.server.pid, "SIGKILL");
+      await ended;
+    }
+    await this.burrow("stop");
+    rmSync(this.root, { recursive: true, maxRetries: 10 });
+  }
+}
+
+/** The address that code-server says it listens on. */
+function listening(server) {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const take = (bytes) => {
+      said += bytes;
+      const address = /listening on (http:\/\/\S+?)\/?\s/.exec(said)?.[1];
+      if (address !== undefined) {
+        resolve(address);
+      }
+    };
+    server.stdout.on("data", take);
+    server.stderr.on("data", take);
+    server.once("exit", (code) => reject(new Error(`code-server ended with ${code}: ${said}`)));
+  });
+}
+
+/** Eleven ports that no other test of this machine uses at the same time. */
+function portRange() {
+  const first = 20_000 + (process.pid % 900) * 11;
+  return `${first}-${first + 10}`;
+}
+
+/** Fails by the name of what is missing. */
+function requireParts() {
+  for (const [part, remedy] of [
+    [CODE_SERVER, "tests/setup"],
+    [CHROMIUM, "tests/setup"],
+    [join(EXTENSION, "out/main.js"), "tests/vscode/run"],
+    [BURROW, "tests/vscode/run"],
+  ]) {
+    assert.ok(existsSync(part), `the tests in VS Code need ${part || "BURROW_BIN"}: run ${remedy}`);
+  }
+}
