@@ -78,9 +78,18 @@ impl Folder {
         self.claim(Claim::Shim { schema: super::SCHEMA, pid, start_ticks })
     }
 
-    /// Claims the command so that no shim ever starts it. `false`: somebody was first.
-    pub(super) fn abandon(&self) -> Result<bool, DurableError> {
-        self.claim(Claim::Abandoned { schema: super::SCHEMA })
+    /// The claim; where there is none, it is made here and now, so that no shim ever starts the command. `None`: somebody
+    /// is about to write it, or died before.
+    pub(super) fn claim_or_abandon(&self) -> Result<Option<Claim>, DurableError> {
+        let abandoned = Claim::Abandoned { schema: super::SCHEMA };
+        if self.claim(abandoned)? {
+            return Ok(Some(abandoned));
+        }
+        match durable::read_json(&self.claim_file()) {
+            // It is made before it is written.
+            Err(DurableError::Damaged { .. }) => Ok(None),
+            read => read,
+        }
     }
 
     fn claim(&self, claim: Claim) -> Result<bool, DurableError> {

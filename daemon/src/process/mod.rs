@@ -17,6 +17,7 @@ mod error; // ProcessError
 mod folder; // the files of a command's folder, and the claim
 mod outcome; // how a command ended
 mod procfs;
+mod ready; // the shim's first word
 mod spec; // what a shim is told, and how it crosses its standard input // /proc: start times, parents, environments
 
 mod follow; // daemon side: start, find, Shim
@@ -25,8 +26,8 @@ mod shim; // the shim itself
 
 mod detach; // starting the daemon
 pub mod run; // short-lived commands
-pub mod sweep;
-pub mod user; // accounts, and becoming one // finding and ending what a dead daemon left
+pub mod sweep; // finding and ending what a dead daemon left
+pub mod user; // accounts, and becoming one
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! What `/proc` says of processes.
+//! What `/proc` says of processes. Everything read here may be out of date when it is used: a process is signalled
+//! only through [`open`], which compares its start time.
 
-/// The start of a living process in clock ticks since boot; `None`: there is none, or it is a zombie.
-///
-/// With the pid it names a process for good: a pid is used again, a pair is not.
-pub(super) fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Stat::parse(&stat).filter(|stat| !stat.dead).map(|stat| stat.start_ticks)
-}
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The part of `/proc/PID/stat` that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +14,11 @@ pub(super) struct Stat {
     pub(super) name: String,
     /// A zombie, or about to vanish.
     pub(super) dead: bool,
+    /// Its parent's process id.
     pub(super) parent: u32,
+    /// Its process group.
     pub(super) group: u32,
+    /// Its start in clock ticks since boot. With the pid it names a process for good: a pid is used again, a pair is not.
     pub(super) start_ticks: u64,
 }
 
@@ -29,8 +31,94 @@ impl Stat {
         let dead = matches!(fields.next()?, "Z" | "X" | "x");
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        // starttime is field 22, and the group was field 5.
+        // starttime is field 22, the group was field 5.
         let start_ticks = fields.nth(16)?.parse().ok()?;
         Some(Self { name: name.to_owned(), dead, parent, group, start_ticks })
+    }
+}
+
+/// The process of that number, dead or alive.
+pub(super) fn stat(pid: u32) -> Option<Stat> {
+    // A name may be any bytes.
+    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Stat::parse(&String::from_utf8_lossy(&line))
+}
+
+/// The start of a living process; `None`: there is none, or it is a zombie.
+pub(super) fn start_ticks(pid: u32) -> Option<u64> {
+    stat(pid).filter(|stat| !stat.dead).map(|stat| stat.start_ticks)
+}
+
+/// A handle on the very process that `pid` and `start_ticks` name; `None`: it is dead.
+pub(super) fn open(pid: u32, start_ticks: u64) -> Option<OwnedFd> {
+    let handle = pidfd_open(to_pid(pid)?, PidfdFlags::empty()).ok()?;
+    // Compared after the handle is there: from here on it cannot become another process's.
+    (self::start_ticks(pid) == Some(start_ticks)).then_some(handle)
+}
+
+/// The number as the kernel takes it.
+pub(super) fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// The numbers of all processes.
+pub(super) fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The living processes below `root`, parents before children.
+pub(super) fn descendants(root: u32) -> Vec<(u32, Stat)> {
+    let mut children: HashMap<u32, Vec<(u32, Stat)>> = HashMap::new();
+    for pid in pids() {
+        if let Some(stat) = stat(pid) {
+            children.entry(stat.parent).or_default().push((pid, stat));
+        }
+    }
+    let mut found = Vec::new();
+    // The snapshot is not of one moment: a pid that came back could make a circle.
+    let mut seen = HashSet::from([root]);
+    let mut open = vec![root];
+    while let Some(parent) = open.pop() {
+        for (pid, stat) in children.remove(&parent).unwrap_or_default() {
+            if seen.insert(pid) {
+                open.push(pid);
+                if !stat.dead {
+                    found.push((pid, stat));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The children of the calling process, zombies included. The process must have one thread.
+pub(super) fn own_children() -> Vec<u32> {
+    let own = std::process::id();
+    match fs::read_to_string(format!("/proc/{own}/task/{own}/children")) {
+        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        // A kernel without CONFIG_PROC_CHILDREN.
+        Err(_) => pids().filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == own)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_whatever_the_name_is() {
+        let rest = "S 7 8 9 0 -1 4194560 11 12 13 14 15 16 17 18 20 0 1 0 123456 21 22";
+        let expected = Stat { name: "a) R (b".to_owned(), dead: false, parent: 7, group: 8, start_ticks: 123_456 };
+        assert_eq!(Stat::parse(&format!("42 (a) R (b) {rest}")), Some(expected), "a name with parentheses");
+        assert!(Stat::parse(&format!("42 (x) {}", rest.replacen('S', "Z", 1))).unwrap().dead, "a zombie");
+        assert_eq!(Stat::parse("42 (x) S 7"), None, "a line that is cut");
+    }
+
+    #[test]
+    fn own_process_is_found_and_no_other_start() {
+        let own = std::process::id();
+        let start = start_ticks(own).unwrap();
+        assert!(open(own, start).is_some());
+        assert!(open(own, start + 1).is_none(), "the same number with another start is another process");
     }
 }
