@@ -20,6 +20,7 @@ mod dlv; // starting it, and knowing when it listens
 mod folder; // debug/lease-N
 mod log; // what dlv printed
 mod relay; // bytes between a client and dlv
+mod relays; // the runtime that relays run on
 mod sweep; // what a killed daemon left
 
 pub mod dap; // the protocol, as a client
@@ -46,6 +47,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 pub use actor::DebugActor;
 pub use error::DebugError;
 pub use messages::LeaseOrder;
+pub use relays::Relays;
 
 use crate::model::Model;
 use folder::LeaseId;
