@@ -117,7 +117,7 @@ impl Group {
         let mut group = Self { child: None, pid, end: None };
         let streams = child.stdout.take().zip(child.stderr.take());
         group.child = Some(child);
-        let end = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(AsyncFd::register);
+        let end = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(watch);
         group.end = Some(end.map_err(failed)?);
         let (stdout, stderr) = streams.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
         Ok((group, stdout, stderr))
@@ -176,6 +176,11 @@ fn spawn(command: &CommandLine) -> io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
+}
+
+#[expect(deprecated, reason = "sound for an OwnedFd, whose number never changes; the successor is unsafe")]
+fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(fd)
 }
 
 /// Reads to the end, keeps the beginning, and tells whether there was more.
