@@ -82,3 +82,24 @@ test("a program that cannot be found is told, with a way on", async (context) =>
   assert.match((await window.rows("The daemon does not answer")).join("\n"), /\/nowhere\/burrow/);
   await window.picture("no-daemon");
 });
+
+test("a window that reloads finds the same daemon", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
+  await window.status("Burrow");
+  const { pid } = await window.daemonStatus();
+
+  await window.page.reload();
+  await window.status("Burrow");
+  assert.equal((await window.daemonStatus()).pid, pid);
+});
+
+test("a folder that is not trusted shows the state, and trust is told to the daemon", async (context) => {
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS, trusted: false });
+  await window.page.locator(".statusbar-item").filter({ hasText: "Restricted Mode" }).waitFor();
+  await window.status("Burrow");
+
+  await window.command("Workspaces: Manage Workspace Trust");
+  await window.page.getByRole("button", { name: "Trust", exact: true }).click();
+  await window.output(/connected[^]*connecting again: the folder is trusted now[^]*connected/);
+  await window.status("Burrow");
+});

@@ -25,23 +25,23 @@ const DEADLINE = 60_000;
 /** The `burrow` under test. */
 export const BURROW = process.env.BURROW_BIN ?? "";
 
-/** Opens a window on a fresh copy of `files` (path -> text), with `settings` of the machine. */
-export async function openWindow(test, { files, settings, before }) {
+/** Opens a window on a new folder with `files` (path -> text), with `settings` of the machine. */
+export async function openWindow(test, { files, settings, trusted = true }) {
   requireParts();
-  const window = new Window(test.name, settings);
+  const window = new Window(test.name, settings, trusted);
   test.after(() => window.close());
   for (const [path, text] of Object.entries(files)) {
     window.write(path, text);
   }
-  await before?.(window);
   await window.open();
   return window;
 }
 
 /** One window and what belongs to it. */
 class Window {
-  constructor(name, settings) {
+  constructor(name, settings, trusted) {
     this.name = name;
+    this.trusted = trusted;
     this.root = mkdtempSync(join(tmpdir(), "burrow-vscode-"));
     this.workspace = join(this.root, "hello");
     this.env = {
@@ -53,7 +53,7 @@ class Window {
     for (const folder of ["home", "hello", "data/User", "data/Machine"]) {
       mkdirSync(join(this.root, folder), { recursive: true });
     }
-    const user = { "workbench.startupEditor": "none", "workbench.tips.enabled": false, "workbench.colorTheme": "Default Dark Modern" };
+    const user = { "workbench.startupEditor": "none", "security.workspace.trust.startupPrompt": "never" };
     writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
     writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
     const extension = join(this.root, "extensions/burrow-dev.burrow-0.1.0");
@@ -84,7 +84,7 @@ class Window {
     const folder = (name) => join(this.root, name);
     const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--user-data-dir", folder("data")];
     args.push("--extensions-dir", folder("extensions"), "--disable-telemetry", "--disable-update-check");
-    args.push("--disable-workspace-trust", this.workspace);
+    args.push(...(this.trusted ? ["--disable-workspace-trust"] : []), this.workspace);
     // Its own process group, so that one signal ends it with its extension hosts.
     this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
     const address = await listening(this.server);

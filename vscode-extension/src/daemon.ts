@@ -7,8 +7,9 @@ import { existsSync, watch } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import * as vscode from "vscode";
+import { ResponseError } from "vscode-languageclient/node";
 import { Connection } from "./connection";
-import type { ServerDetails, Status } from "./generated/protocol";
+import type { ErrorData, ServerDetails, Status } from "./generated/protocol";
 import { findProgram, mayStart, runProgram, windowEnvironment, type AutoStart } from "./program";
 import { isCode, readRendezvous, stateDirectory } from "./rendezvous";
 
@@ -130,7 +131,7 @@ export class Daemon implements vscode.Disposable {
       }
       return started;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = describe(error);
       this.output.error(message);
       this.show({ kind: "failed", message });
       return undefined;
@@ -219,6 +220,15 @@ export class Daemon implements vscode.Disposable {
       return () => undefined;
     }
   }
+}
+
+/** What failed and, where the daemon says so, what to do next. */
+function describe(error: unknown): string {
+  if (error instanceof ResponseError) {
+    const data = error.data as Partial<ErrorData> | undefined;
+    return [error.message, data?.code === undefined ? "" : `(${data.code})`, data?.hint ?? ""].join(" ").trim();
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** A setting of this extension; package.json gives each its default. */

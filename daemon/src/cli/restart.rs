@@ -1,7 +1,7 @@
 //! `burrow restart`: a new daemon of this build; hooks in flight are handed over.
 
 use anyhow::Result;
-use burrow_protocol::methods::{DaemonStop, StopParams};
+use burrow_protocol::methods::StopParams;
 
 use super::context::{Context, Start};
 use super::exit::ExitStatus;
@@ -13,10 +13,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, context: &Context) -> Result<ExitStatus> {
     match context.connect_unbound(Start::Never).await {
-        Ok(mut client) => {
-            client.call::<DaemonStop>(StopParams { hooks: false, restart: true }).await?;
-            while client.notification().await.is_some() {}
-        }
+        Ok(client) => client.stop(StopParams { hooks: false, restart: true }).await?,
         Err(ClientError::NotRunning { .. }) => {}
         Err(error) => return Err(error.into()),
     }

@@ -1,7 +1,7 @@
 //! `burrow stop`: ends the daemon; it stays stopped until the user starts it or the container starts again.
 
 use anyhow::Result;
-use burrow_protocol::methods::{DaemonStop, StopParams};
+use burrow_protocol::methods::StopParams;
 
 use super::context::{Context, Start};
 use super::exit::ExitStatus;
@@ -14,10 +14,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let mut client = context.connect_unbound(Start::Never).await?;
-    client.call::<DaemonStop>(StopParams { hooks: args.hooks, restart: false }).await?;
-    // The connection ends with the daemon.
-    while client.notification().await.is_some() {}
+    let client = context.connect_unbound(Start::Never).await?;
+    client.stop(StopParams { hooks: args.hooks, restart: false }).await?;
     context.printer.note("burrow has stopped");
     Ok(ExitStatus::Success)
 }

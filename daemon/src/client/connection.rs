@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burrow_protocol::error::{ErrorCode, ErrorData};
 use burrow_protocol::framing::{self, Header};
-use burrow_protocol::methods::Method;
+use burrow_protocol::methods::{DaemonStop, Method, StopParams};
 use burrow_protocol::session::{ClientOptions, ServerDetails};
 use camino::Utf8Path;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower_lsp::ls_types::Uri;
 
 use super::ClientError;
+use crate::process::Exit;
 
 /// How many notifications may wait to be read before the oldest connection problem shows: the reader stops then.
 const NOTIFICATIONS: usize = 1024;
@@ -87,6 +88,21 @@ impl Client {
         let params = serde_json::to_value(params).map_err(|error| broken(&error.to_string()))?;
         let answer = self.wire.request(M::NAME, params).await?;
         serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))
+    }
+
+    /// Asks the daemon to end, and returns once its process has.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; a connection that ends with the daemon is none.
+    pub async fn stop(self, params: StopParams) -> Result<(), ClientError> {
+        let exit = Exit::of(self.server.pid).map_err(|source| ClientError::Connection { source })?;
+        match self.call::<DaemonStop>(params).await {
+            Ok(_) | Err(ClientError::Connection { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        drop(self);
+        exit.wait();
+        Ok(())
     }
 
     /// The next notification; `None` once the connection is gone.

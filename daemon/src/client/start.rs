@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use burrow_protocol::error::ErrorData;
-use burrow_protocol::methods::{DaemonStop, StopParams};
+use burrow_protocol::methods::StopParams;
 use burrow_protocol::session::{ClientOptions, Rendezvous};
 use camino::Utf8Path;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -45,7 +45,9 @@ impl Finder {
         let mut last = None;
         while Instant::now() < deadline {
             match self.connect(options.clone(), root).await {
-                Ok(client) if replace && client.server.build != crate::daemon::BUILD => self.retire(client).await?,
+                Ok(client) if replace && client.server.build != crate::daemon::BUILD => {
+                    client.stop(StopParams { hooks: false, restart: true }).await?;
+                }
                 Err(ClientError::NotRunning { .. } | ClientError::Connection { .. }) => match self.spawn().await? {
                     Spawned::Ready => {}
                     Spawned::Busy(why) => {
@@ -58,13 +60,6 @@ impl Finder {
         }
         let why = last.map_or_else(|| "it does not answer".to_owned(), |data| data.message);
         Err(ClientError::Start { why })
-    }
-
-    /// Asks the daemon of another build to hand over to the next one, and waits for its end.
-    async fn retire(&self, mut client: Client) -> Result<(), ClientError> {
-        client.call::<DaemonStop>(StopParams { hooks: false, restart: true }).await?;
-        while client.notification().await.is_some() {}
-        Ok(())
     }
 
     async fn dial(&self) -> Result<UnixStream, ClientError> {

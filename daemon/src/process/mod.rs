@@ -25,6 +25,7 @@ mod log; // the output on disk: mask, segments, index, reader
 mod shim; // the shim itself
 
 mod detach; // starting the daemon
+mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands
 pub mod sweep; // finding and ending what a dead daemon left
 pub mod user; // accounts, and becoming one
@@ -36,6 +37,7 @@ use camino::Utf8PathBuf;
 
 pub use detach::spawn_detached;
 pub use error::ProcessError;
+pub use exit::Exit;
 pub use folder::Folder;
 pub use follow::{Ended, Found, Shim, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read};

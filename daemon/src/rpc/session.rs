@@ -1,12 +1,14 @@
 //! One connection: what its client said of itself, and what it may touch.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::session::{ClientOptions, ServerDetails};
 use burrow_protocol::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{InitializeParams, InitializeResult, ServerCapabilities, ServerInfo};
 use tower_lsp::{Client, LanguageServer, LspService, Server, jsonrpc};
@@ -21,6 +23,9 @@ use crate::process::Caller;
 
 /// How many requests of one connection may be under way at once: enough that long polls do not hold up a cancel.
 const CONCURRENCY: usize = 64;
+
+/// How long the answers under way have to get out when the daemon ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
 /// One connection of a client.
 #[derive(Debug)]
@@ -53,11 +58,19 @@ pub(super) async fn serve(stream: UnixStream, core: Arc<Core>, cancel: Cancellat
         }
         std::future::pending::<()>().await;
     };
+    let served = async {
+        tokio::select! {
+            () = server => {}
+            () = forward => {}
+        }
+    };
+    tokio::pin!(served);
     tokio::select! {
-        () = server => {}
-        () = forward => {}
+        () = &mut served => return,
         () = cancel.cancelled() => {}
     }
+    // Answers under way get out; whoever does not read them now never will.
+    let _ = timeout(LAST_ANSWERS, served).await;
 }
 
 impl Session {
