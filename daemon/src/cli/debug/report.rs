@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::debug::trial::{HttpResponse, Step, Stop};
 
+/// Characters of a value that are shown.
+const MAX_VALUE: usize = 160;
+
 /// How a self-test went; its JSON is what `--json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
@@ -36,7 +39,7 @@ pub(super) fn render(report: &Report, workspace: &Utf8Path) -> String {
             let _ = writeln!(text, "  > {source}");
         }
         for variable in &stop.variables {
-            let _ = writeln!(text, "  {} {} = {}", variable.name, variable.kind, variable.value);
+            let _ = writeln!(text, "  {} {} = {}", variable.name, variable.kind, shortened(&variable.value));
         }
     }
     if let Some(response) = &report.response {
@@ -48,6 +51,12 @@ pub(super) fn render(report: &Report, workspace: &Utf8Path) -> String {
     let steps: Vec<_> = report.steps.iter().map(|step| format!("{} {} ms", step.name, step.duration_ms)).collect();
     let _ = writeln!(text, "{}", steps.join(", "));
     text
+}
+
+/// A value on one line; `--json` has the whole of it.
+fn shortened(value: &str) -> String {
+    let end = value.char_indices().nth(MAX_VALUE).map(|(index, _)| index);
+    end.map_or_else(|| value.to_owned(), |end| format!("{}...", &value[..end]))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseParams, LeaseStatus, ReleaseParams};
-use burrow_protocol::error::ErrorCode;
-use burrow_protocol::methods::{DebugLease, DebugRelease};
+use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseParams, LeaseStatus};
+use burrow_protocol::methods::{DebugLease, MODEL_CHANGED, ModelSubscribe, NoParams};
+use burrow_protocol::model::{ModelChange, ModelChanged};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::report::{Report, render};
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::coded::Coded;
 use crate::debug::trial::{
     Findings, HttpRequest, MainPackage, Stopwatch, Target, Trial, TrialError, find_packages, select_package,
@@ -38,12 +38,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let target = in_workspace(args.target, context);
-    let program = choose(context.workspace(), args.program.as_deref(), &target).map_err(told)?;
+    let program = choose(context.workspace(), args.program.as_deref(), &target).map_err(|error| told(&error))?;
     if !context.printer.is_json() {
         context.printer.note(&format!("debugging {} of {}, stopping at {target}", program.name, context.workspace()));
     }
     let mut watch = Stopwatch::start();
-    let client = context.connect(Start::IfNeeded).await?;
+    let mut client = context.connect(Start::IfNeeded).await?;
     let params = LeaseParams {
         workspace: context.workspace().to_string(),
         kind: LeaseKind::Dap,
@@ -59,12 +59,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let trial = Trial { program: program.clone(), target: target.clone(), request: args.request, dlv_pid: lease.pid };
     let tried = through(&lease, &trial).await;
     let mut watch = Stopwatch::start();
-    let ended = wait_for_end(&client, &lease).await;
-    let findings = tried.map_err(told)?;
+    let ended = wait_for_end(&mut client, &lease.id).await;
+    let findings = tried.map_err(|error| told(&error))?;
     ended?;
     let left = debug_binaries(&program.dir).into_iter().find(|binary| !before.contains(binary));
     if let Some(what) = left {
-        return Err(told(TrialError::Left { what }));
+        return Err(told(&TrialError::Left { what }));
     }
     let cleared = watch.lap("end dlv, free the port");
 
@@ -88,16 +88,23 @@ async fn through(lease: &LeaseStatus, trial: &Trial) -> Result<Findings, TrialEr
     trial.run(stream).await
 }
 
-/// Returns when nothing of the lease is left. It ends by itself once its client has gone; asking to release it waits for
-/// that.
-async fn wait_for_end(client: &Client, lease: &LeaseStatus) -> Result<()> {
-    let release = client.call::<DebugRelease>(ReleaseParams { id: lease.id.clone() });
-    match timeout(END_DEADLINE, release).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(ClientError::Refused(data))) if data.code == ErrorCode::LeaseUnknown.code() => Ok(()),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(told(TrialError::Left { what: lease.id.clone() })),
-    }
+/// Returns when nothing of the lease is left. It ends by itself once its client has gone.
+async fn wait_for_end(client: &mut Client, id: &str) -> Result<()> {
+    let gone = async {
+        let mut leases = client.call::<ModelSubscribe>(NoParams {}).await?.status.leases;
+        while leases.iter().any(|lease| lease.id == id) {
+            let Some(told) = client.notification().await else { break };
+            if told.method == MODEL_CHANGED
+                && let ModelChange::Debug { leases: now, .. } =
+                    serde_json::from_value::<ModelChanged>(told.params)?.change
+            {
+                leases = now;
+            }
+        }
+        anyhow::Ok(())
+    };
+    let left = || told(&TrialError::Left { what: id.to_owned() });
+    timeout(END_DEADLINE, gone).await.map_err(|_| left())?
 }
 
 /// A file is meant as seen from the caller's folder; where it is not there, from the workspace.
@@ -122,6 +129,6 @@ fn debug_binaries(dir: &Utf8Path) -> Vec<String> {
     entries.map(|entry| entry.path().to_string()).filter(|path| path.contains("/__debug_bin")).collect()
 }
 
-fn told(error: TrialError) -> anyhow::Error {
+fn told(error: &TrialError) -> anyhow::Error {
     Told(error.to_data()).into()
 }

@@ -82,6 +82,8 @@ pub struct InitializeArguments {
     pub lines_start_at1: bool,
     /// Columns count from 1.
     pub columns_start_at1: bool,
+    /// Variables are to come with their types.
+    pub supports_variable_type: bool,
 }
 
 impl Default for InitializeArguments {
@@ -92,6 +94,7 @@ impl Default for InitializeArguments {
             path_format: "path",
             lines_start_at1: true,
             columns_start_at1: true,
+            supports_variable_type: true,
         }
     }
 }
