@@ -7,6 +7,7 @@ mod exit; // exit codes
 mod printer; // stdout and stderr
 
 mod daemon;
+mod debug;
 mod restart;
 mod start;
 mod status;
@@ -48,6 +49,8 @@ enum Command {
     Up(up::Args),
     /// Show what is ready, what works, what needs attention
     Status(status::Args),
+    /// Debug ports, and the programs behind them
+    Debug(debug::Args),
     /// Start the daemon, if none runs
     Start(start::Args),
     /// Stop the daemon; it stays stopped until it is started again
@@ -93,6 +96,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
         match command {
             Command::Up(args) => up::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
+            Command::Debug(args) => debug::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,
             Command::Stop(args) => stop::run(args, &context).await,
             Command::Restart(args) => restart::run(args, &context).await,

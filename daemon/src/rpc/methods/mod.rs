@@ -3,6 +3,7 @@
 //! A handler converts, enqueues, converts back; it decides nothing. Here is the table that leads to them.
 
 mod daemon;
+mod debug;
 mod model;
 
 use burrow_protocol::methods::{self as wire, Method};
@@ -35,6 +36,10 @@ table! {
     DaemonStop => daemon::stop::handle,
     ModelStatus => model::status::handle,
     ModelSubscribe => model::subscribe::handle,
+    DebugLease => debug::lease::handle,
+    DebugRelease => debug::release::handle,
+    DebugReclaim => debug::reclaim::handle,
+    DebugReadLog => debug::read_log::handle,
 }
 
 #[cfg(test)]
