@@ -97,7 +97,11 @@ async fn workspace_status(client: &Client, context: &Context) -> Result<Workspac
 }
 
 fn exit_status(workspace: &WorkspaceStatus, tools: &Result<OperationResult, ErrorData>) -> ExitStatus {
-    if workspace.state == WorkspaceState::Attention || tools.is_err() { ExitStatus::Attention } else { ExitStatus::Success }
+    if workspace.state == WorkspaceState::Attention || tools.is_err() {
+        ExitStatus::Attention
+    } else {
+        ExitStatus::Success
+    }
 }
 
 fn tell(printer: Printer, workspace: &WorkspaceStatus, tools: &Result<OperationResult, ErrorData>) {

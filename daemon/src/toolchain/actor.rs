@@ -152,7 +152,7 @@ impl ToolchainActor {
             ToolchainRequest::List { caller, reply } => self.look(caller, Depth::Quick, |seen, view| {
                 let _ = reply.send(seen.asked.map(|_| view.report.clone()));
             }),
-            ToolchainRequest::Plan { caller, locked, reply } => self.look(caller, Depth::Quick, |seen, _| {
+            ToolchainRequest::Plan { caller, locked, reply } => self.look(caller, Depth::Quick, move |seen, _| {
                 let plan = seen.asked.and_then(|asked| {
                     if locked {
                         repair::check_locked(&asked)?;

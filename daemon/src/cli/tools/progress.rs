@@ -68,7 +68,8 @@ impl Screen {
         if !printer.is_terminal() || printer.is_json() {
             return Self::Plain(printer);
         }
-        let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style =
+            ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::new_spinner().with_style(style);
         bar.enable_steady_tick(Duration::from_millis(120));
         Self::Live { bar, step: String::new() }
@@ -102,7 +103,12 @@ mod tests {
     #[test]
     fn only_this_operations_reports_are_lines() {
         for (token, value, expected, why) in [
-            ("repair-1", json!({"kind": "report", "message": "building gopls", "percentage": 10}), Some(Line::Step("building gopls")), "a step"),
+            (
+                "repair-1",
+                json!({"kind": "report", "message": "building gopls", "percentage": 10}),
+                Some(Line::Step("building gopls")),
+                "a step",
+            ),
             ("repair-1", json!({"kind": "report", "message": "go/ast"}), Some(Line::Detail("go/ast")), "a detail"),
             ("repair-2", json!({"kind": "report", "message": "x", "percentage": 1}), None, "another operation"),
             ("repair-1", json!({"kind": "begin", "title": "Repairing"}), None, "its begin"),

@@ -3,8 +3,10 @@
 //! A handler converts, enqueues, converts back; it decides nothing. Here is the table that leads to them.
 
 mod daemon;
+mod debug;
 mod hooks;
 mod model;
+mod toolchain;
 
 use burrow_protocol::methods::{self as wire, Method};
 use tower_lsp::LspServiceBuilder;
@@ -45,6 +47,17 @@ table! {
     HooksAwait => hooks::r#await::handle,
     HooksRuns => hooks::runs::handle,
     HooksReadLog => hooks::read_log::handle,
+    ToolchainList => toolchain::list::handle,
+    ToolchainPlan => toolchain::plan::handle,
+    ToolchainRepair => toolchain::repair::handle,
+    ToolchainUpdate => toolchain::update::handle,
+    ToolchainAwait => toolchain::r#await::handle,
+    ToolchainVerify => toolchain::verify::handle,
+    ToolchainRollback => toolchain::rollback::handle,
+    DebugLease => debug::lease::handle,
+    DebugRelease => debug::release::handle,
+    DebugReclaim => debug::reclaim::handle,
+    DebugReadLog => debug::read_log::handle,
 }
 
 #[cfg(test)]
