@@ -6,6 +6,7 @@
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burrow_protocol::PROTOCOL_VERSION;
@@ -22,7 +23,8 @@ use tokio_util::task::TaskTracker;
 use crate::coded::Coded;
 use crate::config::Config;
 use crate::container::{self, IdentityError};
-use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
+use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Relays};
+use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
@@ -186,6 +188,8 @@ pub(crate) fn check_state_dir(path: &Utf8Path) -> Result<(), StartError> {
 pub struct Core {
     /// What is shown.
     pub model: Model,
+    /// The port broker.
+    pub debug: Debug,
     config: Config,
     container: ContainerStatus,
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
@@ -227,8 +231,18 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let Prepared { config, container, _lock } = prepared;
     let listener = Listener::bind(&config.socket)?;
+    let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
+    let model = Model::new(container.clone());
+    let (debug, debug_actor) = Debug::build(DebugContext {
+        ports: config.ports.clone(),
+        debug_dir: config.state.debug(),
+        model: model.clone(),
+        source: Arc::new(ActiveTools(config.state.clone())),
+        relays: relays.handle().clone(),
+    });
     let core = Arc::new(Core {
-        model: Model::new(container.clone()),
+        model,
+        debug,
         config,
         container,
         workspaces: Mutex::default(),
@@ -237,6 +251,7 @@ pub async fn run(
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
     });
+    let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
     core.reopen_known();
     let rendezvous = core.rendezvous();
     durable::replace_json(&core.config.state.rendezvous(), &rendezvous)?;
@@ -250,6 +265,9 @@ pub async fn run(
     tracing::info!("stopping");
     sessions.close();
     sessions.wait().await;
+    if let Err(error) = debugging.await {
+        tracing::error!(%error, "the debug ports were not ended in order");
+    }
     core.tasks.close();
     core.tasks.wait().await;
     // The next daemon replaces both anyway; a client that finds them would only wait for nobody.
@@ -388,6 +406,18 @@ impl Core {
             protocol: PROTOCOL_VERSION,
             socket: self.config.socket.to_string(),
         }
+    }
+}
+
+/// dlv of a workspace's active generation.
+struct ActiveTools(StateLayout);
+
+impl DlvSource for ActiveTools {
+    fn locate<'a>(&'a self, workspace: &'a Utf8Path) -> Pin<Box<dyn Future<Output = Option<DlvTools>> + Send + 'a>> {
+        Box::pin(async move {
+            let dlv = self.0.workspace(workspace).current().join("bin/dlv");
+            dlv.exists().then_some(DlvTools { dlv, go_bin: None })
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod exit; // exit codes
 mod printer; // stdout and stderr
 
 mod daemon;
+mod debug;
 mod hook;
 mod restart;
 mod start;
@@ -52,6 +53,8 @@ enum Command {
     Hook(hook::Command),
     /// Show what is ready, what works, what needs attention
     Status(status::Args),
+    /// Debug ports, and the programs behind them
+    Debug(debug::Args),
     /// Start the daemon, if none runs
     Start(start::Args),
     /// Stop the daemon; it stays stopped until it is started again
@@ -98,6 +101,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
             Command::Up(args) => up::run(args, &context).await,
             Command::Hook(command) => hook::run(command, &context).await,
             Command::Status(args) => status::run(args, &context).await,
+            Command::Debug(args) => debug::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,
             Command::Stop(args) => stop::run(args, &context).await,
             Command::Restart(args) => restart::run(args, &context).await,

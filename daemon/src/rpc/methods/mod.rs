@@ -3,6 +3,7 @@
 //! A handler converts, enqueues, converts back; it decides nothing. Here is the table that leads to them.
 
 mod daemon;
+mod debug;
 mod hooks;
 mod model;
 
@@ -45,6 +46,10 @@ table! {
     HooksAwait => hooks::r#await::handle,
     HooksRuns => hooks::runs::handle,
     HooksReadLog => hooks::read_log::handle,
+    DebugLease => debug::lease::handle,
+    DebugRelease => debug::release::handle,
+    DebugReclaim => debug::reclaim::handle,
+    DebugReadLog => debug::read_log::handle,
 }
 
 #[cfg(test)]
