@@ -284,7 +284,7 @@ mod tests {
             Just(Fate::Interrupted),
             any::<u32>().prop_map(|duration_ms| Fate::Succeeded { duration_ms }),
             any::<i32>().prop_map(|code| Fate::Failed { failure: Failure::Exited { code }, duration_ms: 1 }),
-            ".*".prop_map(|message| Fate::not_started(message)),
+            ".*".prop_map(Fate::not_started),
             proptest::option::of(".*").prop_map(|why| Fate::Skipped { why }),
         ]
     }

@@ -1,13 +1,14 @@
 //! How the hooks are shown: rows of the plan as the types of the wire. Pure.
 
 use burrow_protocol::error::ErrorCode;
-use burrow_protocol::hooks::{CommandStatus, HookState, HookStatus};
+use burrow_protocol::hooks::{CommandStatus, HookOrigin, HookState, HookStatus};
 use burrow_protocol::model::Reason;
 
 use super::evidence::Runner;
 use super::ledger::Entry;
 use super::machine::{Job, Machine};
 use super::plan::{Row, Standing, full_name};
+use super::record::RunId;
 use crate::model::HooksPart;
 
 /// Everything there is to show; `trouble` is what kept a run from being written down.
@@ -25,9 +26,8 @@ pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
 fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
     let state = row.state();
     // The command that the state of the whole speaks of.
-    let telling = row.commands.iter().find(|command| command.state == state);
-    let newest = row.commands.iter().filter_map(|command| command.entry.as_ref()).max_by_key(|entry| entry.run);
-    let entry = telling.and_then(|command| command.entry.as_ref()).or(newest);
+    let telling = row.commands.iter().filter(|command| command.state == state).max_by_key(|it| run(it));
+    let entry = telling.and_then(|command| command.entry.as_ref());
     let waits = queued.filter(|_| state != HookState::Running);
     let reason = match (telling, waits) {
         (_, Some(_)) => Some("waits for its turn".to_owned()),
@@ -38,8 +38,8 @@ fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
         name: row.hook,
         origin: row.origin,
         state: if waits.is_some() { HookState::Pending } else { state },
-        run_id: waits.map(|job| job.run).or_else(|| newest?.run).map(|run| run.to_string()),
-        started_at: newest.and_then(|entry| entry.started_at.clone()),
+        run_id: waits.map(|job| job.run).or_else(|| entry?.run).map(|run| run.to_string()),
+        started_at: entry.and_then(|entry| entry.started_at.clone()),
         duration_ms: duration(row),
         exit_code: entry.and_then(|entry| entry.fate.exit_code()),
         signal: entry.and_then(|entry| entry.fate.signal()),
@@ -73,6 +73,10 @@ fn command(standing: &Standing, waits: Option<&Job>, runner: Runner) -> CommandS
     }
 }
 
+fn run(standing: &Standing) -> Option<RunId> {
+    standing.entry.as_ref()?.run
+}
+
 /// The commands run side by side: the longest says how long the hook took.
 fn duration(row: &Row) -> Option<u32> {
     row.commands.iter().filter_map(|command| command.entry.as_ref()?.fate.duration_ms()).max()
@@ -97,12 +101,14 @@ fn reason(row: &Row) -> Option<Reason> {
     let name = full_name(row.hook, &bad.name);
     let code = if bad.state == HookState::Interrupted { ErrorCode::RunInterrupted } else { ErrorCode::HookFailed };
     let why = bad.entry.as_ref().and_then(told).unwrap_or_else(|| "it did not succeed".to_owned());
+    let again = match row.origin {
+        HookOrigin::Burrow | HookOrigin::Devcontainer => format!("`burrow hook retry {name}`"),
+        HookOrigin::Exec => format!("`burrow hook exec {name} -- ...`"),
+    };
     Some(Reason {
         code: Some(code.code().to_owned()),
         message: format!("{name} did not succeed: {why}"),
-        hint: Some(format!(
-            "see `burrow hook log {name}`, then `burrow hook retry {name}` or `burrow hook skip {name}`"
-        )),
+        hint: Some(format!("see `burrow hook log {name}`, then {again} or `burrow hook skip {name}`")),
     })
 }
 
