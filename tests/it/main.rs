@@ -4,6 +4,8 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod daemon;
+mod errors;
+mod faults;
 mod machine;
 mod process;
 mod project;
