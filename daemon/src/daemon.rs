@@ -28,6 +28,7 @@ use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
+use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
@@ -209,6 +210,8 @@ pub struct Workspace {
     publisher: WorkspacePublisher,
     /// Its lifecycle hooks.
     pub hooks: Hooks,
+    /// Its Go tools.
+    pub toolchain: Toolchain,
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -362,11 +365,19 @@ impl Core {
             workspace: path.clone(),
             layout,
             container: self.container.clone(),
+            settings: current.clone(),
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let (toolchain, actor) = Toolchain::build(ToolchainContext {
+            workspace: path.clone(),
+            state: self.config.state.clone(),
+            store_dir: self.config.store_dir.clone(),
             settings: current,
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
-        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks };
+        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)
