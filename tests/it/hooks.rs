@@ -255,7 +255,7 @@ fn kill(pid: u32) {
 /// A command line that is recorded keeps its streams, its folder, its environment and its exit code.
 #[test]
 fn exec_records_any_command() {
-    let sandbox = sandbox().write("sub/here", "");
+    let sandbox = Sandbox::new().write("sub/here", "");
     let mut command = sandbox.burrow_command(["hook", "exec", "postCreate/deps", "--", "sh", "-c"]);
     command.arg("ls; echo $WORD >&2; exit 7").current_dir(sandbox.workspace().join("sub")).env("WORD", "hello");
     let run = sandbox.run(command).exits(7);
