@@ -6,6 +6,7 @@
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burrow_protocol::PROTOCOL_VERSION;
@@ -22,9 +23,12 @@ use tokio_util::task::TaskTracker;
 use crate::coded::Coded;
 use crate::config::Config;
 use crate::container::{self, IdentityError};
-use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
+use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Relays};
+use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
+use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
+use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
@@ -185,6 +189,8 @@ pub(crate) fn check_state_dir(path: &Utf8Path) -> Result<(), StartError> {
 pub struct Core {
     /// What is shown.
     pub model: Model,
+    /// The port broker.
+    pub debug: Debug,
     config: Config,
     container: ContainerStatus,
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
@@ -202,6 +208,10 @@ pub struct Workspace {
     pub path: Utf8PathBuf,
     settings: Arc<watch::Sender<Arc<Settings>>>,
     publisher: WorkspacePublisher,
+    /// Its lifecycle hooks.
+    pub hooks: Hooks,
+    /// Its Go tools.
+    pub toolchain: Toolchain,
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -224,8 +234,18 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let Prepared { config, container, _lock } = prepared;
     let listener = Listener::bind(&config.socket)?;
+    let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
+    let model = Model::new(container.clone());
+    let (debug, debug_actor) = Debug::build(DebugContext {
+        ports: config.ports.clone(),
+        debug_dir: config.state.debug(),
+        model: model.clone(),
+        source: Arc::new(ActiveTools(config.state.clone())),
+        relays: relays.handle().clone(),
+    });
     let core = Arc::new(Core {
-        model: Model::new(container.clone()),
+        model,
+        debug,
         config,
         container,
         workspaces: Mutex::default(),
@@ -234,6 +254,7 @@ pub async fn run(
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
     });
+    let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
     core.reopen_known();
     let rendezvous = core.rendezvous();
     durable::replace_json(&core.config.state.rendezvous(), &rendezvous)?;
@@ -247,6 +268,9 @@ pub async fn run(
     tracing::info!("stopping");
     sessions.close();
     sessions.wait().await;
+    if let Err(error) = debugging.await {
+        tracing::error!(%error, "the debug ports were not ended in order");
+    }
     core.tasks.close();
     core.tasks.wait().await;
     // The next daemon replaces both anyway; a client that finds them would only wait for nobody.
@@ -283,6 +307,9 @@ impl Core {
     /// # Errors
     /// [`DurableError`] where the mark cannot be left; then the daemon goes on.
     pub async fn stop(&self, params: StopParams) -> Result<(), DurableError> {
+        if params.hooks {
+            self.cancel_hooks().await;
+        }
         if !params.restart {
             let path = self.config.state.stopped();
             let start_id = self.container.start_id.clone();
@@ -296,6 +323,16 @@ impl Core {
             cancel.cancel();
         });
         Ok(())
+    }
+
+    /// Ends every hook in flight, and waits for their ends.
+    async fn cancel_hooks(&self) {
+        let all: Vec<_> = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for workspace in all {
+            if let Err(error) = workspace.hooks.cancel_all().await {
+                tracing::warn!(path = %workspace.path, %error, "left hooks to their shims");
+            }
+        }
     }
 
     /// Opens every workspace that an earlier daemon knew and whose folder is still there. Blocks.
@@ -323,8 +360,24 @@ impl Core {
         let layout = self.config.state.workspace(&path);
         remember(&layout, &path).map_err(|source| OpenError::State { path: path.clone(), source })?;
         let publisher = self.model.workspace(&path);
-        let (settings, _) = watch::channel(workspace::read_settings(&path, &publisher));
-        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher };
+        let (settings, current) = watch::channel(workspace::read_settings(&path, &publisher));
+        let (hooks, actor) = Hooks::build(HooksContext {
+            workspace: path.clone(),
+            layout,
+            container: self.container.clone(),
+            settings: current.clone(),
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let (toolchain, actor) = Toolchain::build(ToolchainContext {
+            workspace: path.clone(),
+            state: self.config.state.clone(),
+            store_dir: self.config.store_dir.clone(),
+            settings: current,
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)
@@ -364,6 +417,18 @@ impl Core {
             protocol: PROTOCOL_VERSION,
             socket: self.config.socket.to_string(),
         }
+    }
+}
+
+/// dlv of a workspace's active generation.
+struct ActiveTools(StateLayout);
+
+impl DlvSource for ActiveTools {
+    fn locate<'a>(&'a self, workspace: &'a Utf8Path) -> Pin<Box<dyn Future<Output = Option<DlvTools>> + Send + 'a>> {
+        Box::pin(async move {
+            let dlv = self.0.workspace(workspace).current().join("bin/dlv");
+            dlv.exists().then_some(DlvTools { dlv, go_bin: None })
+        })
     }
 }
 

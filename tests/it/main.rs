@@ -5,6 +5,7 @@
 
 mod daemon;
 mod machine;
+mod process;
 mod project;
 mod sandbox;
 mod wire;

@@ -83,7 +83,7 @@ pub async fn start(spec: ShimSpec) -> Result<Shim, ProcessError> {
 pub async fn start_with(program: &Utf8Path, spec: ShimSpec) -> Result<Shim, ProcessError> {
     let folder = Folder::new(spec.folder.clone());
     let mut child =
-        spawn(program, &spec.run).map_err(|source| ProcessError::Spawn { program: program.to_string(), source })?;
+        spawn(program, &spec).map_err(|source| ProcessError::Spawn { program: program.to_string(), source })?;
     // The child is not reaped before it is dropped, so the number is its own.
     let identity = child.id().map(|pid| (pid, procfs::start_ticks(pid).unwrap_or_default())).unwrap_or_default();
     let died = || ProcessError::ShimDied { folder: folder.dir().to_owned() };
@@ -212,13 +212,14 @@ struct Follower {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place where shims are started")]
-fn spawn(program: &Utf8Path, run: &str) -> io::Result<Child> {
+fn spawn(program: &Utf8Path, spec: &ShimSpec) -> io::Result<Child> {
     Command::new(program)
         .arg0("burrow")
         .arg("shim")
         .env_clear()
-        .env(RUN_VARIABLE, run)
-        .current_dir("/")
+        .env(RUN_VARIABLE, &spec.run)
+        // So that whoever meets it in a list of processes can tell what it is for.
+        .current_dir(&spec.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // It would keep our own standard error open for as long as the command runs.

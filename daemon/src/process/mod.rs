@@ -27,8 +27,8 @@ mod shim; // the shim itself
 mod detach; // starting the daemon
 mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands
-pub mod sweep;
-pub mod user; // accounts, and becoming one // finding and ending what a dead daemon left
+pub mod sweep; // finding and ending what a dead daemon left
+pub mod user; // accounts, and becoming one
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use super::forward::{self, Interest};
 use super::guard::Guard;
 use super::methods;
 use crate::daemon::{BUILD, Core, Workspace};
+use crate::debug::Debug;
 use crate::process::Caller;
 
 /// How many requests of one connection may be under way at once: enough that long polls do not hold up a cancel.
@@ -76,6 +77,11 @@ impl Session {
     /// What the daemon shares between its sessions.
     pub(crate) fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// The port broker.
+    pub(crate) fn debug(&self) -> &Debug {
+        &self.core.debug
     }
 
     /// The workspace at `path`, which must be one of this session's.

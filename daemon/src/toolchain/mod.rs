@@ -1,1 +1,212 @@
-//! toolchain.
+//! The Go tools of one workspace: which versions it is to have, whether it has them, and how it gets them.
+//!
+//! State: per workspace, the generations and the operation in flight; owned by [`ToolchainActor`] alone. On disk: the store,
+//! the generations, the lock file.
+//!
+//! Invariants: one operation at a time; nothing counts as installed before its content was compared; a look never starts a
+//! process and never touches the network; only an operation that somebody asked for runs `go`, in its caller's name.
+//!
+//! Not here: spawning (`process`), the wire (`rpc`), reading go.mod and devcontainer.json (`workspace/files`).
+
+mod error; // ToolchainError
+mod messages; // ToolchainRequest
+
+mod buildinfo; // what a binary says of its build
+mod dirhash; // h1 sums and digests
+mod version; // versions of Go and of modules
+
+mod compat; // data/compat.toml: which version works with which Go
+mod environment; // the environment of a build
+mod go; // the effective Go
+mod lock; // the lock file
+mod pins; // pure: pins + lock + table -> what is wanted
+mod sumdb; // pure: whether the checksum database vouches for a module
+
+mod generations; // the sets of tools, and which is active
+mod store; // binaries by digest
+mod verify; // whether a binary is still what was recorded
+
+mod install; // download and build
+mod observe; // what is asked for and what is there
+mod operation; // repair, update, rollback
+mod queue; // pure: which operation runs
+mod repair; // pure: observation -> plan
+mod view; // pure: observation -> what is shown
+
+mod actor; // the loop
+
+use std::sync::Arc;
+
+use burrow_protocol::toolchain::{OperationResult, RepairPlan, StartedOperation, ToolsReport};
+use camino::Utf8PathBuf;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use actor::ToolchainActor;
+pub use error::ToolchainError;
+pub use go::{EffectiveGo, GoInstall};
+pub use version::{GoVersion, ModuleVersion, VersionError};
+
+use crate::durable::{self, DurableError, StateLayout, WorkspaceLayout};
+use crate::model::WorkspacePublisher;
+use crate::process::Caller;
+use crate::workspace::files::devcontainer::Settings;
+use generations::Generations;
+use messages::ToolchainRequest;
+use operation::Kind;
+use store::Store;
+use verify::{Condition, Depth};
+
+/// How many requests may wait in the mailbox.
+const MAILBOX: usize = 32;
+
+/// What a toolchain works with.
+#[derive(Clone, Debug)]
+pub struct ToolchainContext {
+    /// The workspace folder.
+    pub workspace: Utf8PathBuf,
+    /// The state directory.
+    pub state: StateLayout,
+    /// The store's folder.
+    pub store_dir: Utf8PathBuf,
+    /// The workspace's settings, as they change.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// Where tools and progress are shown.
+    pub publisher: WorkspacePublisher,
+}
+
+impl ToolchainContext {
+    fn layout(&self) -> WorkspaceLayout {
+        self.state.workspace(&self.workspace)
+    }
+
+    /// Makes the state directory's `current` lead to this workspace's tools, unless it leads to those of another one that is
+    /// still known. Blocks.
+    fn link_current(&self) -> Result<(), DurableError> {
+        let link = self.state.current();
+        let target = Generations::new(self.layout()).active_bin();
+        let present = link.read_link_utf8().ok();
+        // `WORKSPACE/current/bin`: the workspace's own folder is two above.
+        let taken = present.as_ref().and_then(|path| path.parent()?.parent()).is_some_and(|folder| folder.is_dir());
+        if present.as_ref() == Some(&target) || (taken && target.parent().is_some()) {
+            return Ok(());
+        }
+        durable::replace_link(&target, &link)
+    }
+}
+
+/// The handle of a workspace's tools. Clones are one and the same.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    mailbox: mpsc::Sender<ToolchainRequest>,
+    context: Arc<ToolchainContext>,
+}
+
+impl Toolchain {
+    /// Makes the handle, and the actor that has to run for it to answer. What is installed is shown at once, by a glance at
+    /// the records. Blocks for about as long as reading three small files.
+    #[must_use]
+    pub fn build(context: ToolchainContext) -> (Self, ToolchainActor) {
+        let context = Arc::new(context);
+        let (mailbox, requests) = mpsc::channel(MAILBOX);
+        let actor = ToolchainActor::new(Arc::clone(&context), requests);
+        (Self { mailbox, context }, actor)
+    }
+
+    /// The tools as they stand, each with why it has its version.
+    ///
+    /// # Errors
+    /// Why nobody can say what the workspace is to have: no Go, no module, a damaged lock file.
+    pub async fn list(&self, caller: Caller) -> Result<ToolsReport, ToolchainError> {
+        self.ask(|reply| ToolchainRequest::List { caller, reply }).await?
+    }
+
+    /// What a repair would do now. Starts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::list`]; with `locked`, [`ToolchainError::Drifted`] where the lock file is not all that is asked for.
+    pub async fn plan(&self, caller: Caller, locked: bool) -> Result<RepairPlan, ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Plan { caller, locked, reply }).await?
+    }
+
+    /// Compares the installed tools with their records; with `full`, every byte and what the binaries say of their build.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Ending`].
+    pub async fn verify(&self, caller: Caller, full: bool) -> Result<ToolsReport, ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Verify { caller, full, reply }).await
+    }
+
+    /// Queues a repair; with `locked`, one that installs nothing that the lock file does not name. The answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Ending`].
+    pub async fn repair(&self, caller: Caller, locked: bool) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Repair { locked }, caller).await
+    }
+
+    /// Queues an update of the locked version of one tool, else of all. The answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Ending`].
+    pub async fn update(&self, caller: Caller, name: Option<String>) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Update { name }, caller).await
+    }
+
+    /// Waits for the end of an operation. Dropping the future ends the waiting, not the operation.
+    ///
+    /// # Errors
+    /// The operation's own error, or [`ToolchainError::OperationUnknown`]: the last few that ended are remembered.
+    pub async fn wait(&self, operation: String) -> Result<OperationResult, Arc<ToolchainError>> {
+        self.ask(|reply| ToolchainRequest::Wait { operation, reply }).await.map_err(Arc::new)?
+    }
+
+    /// Makes the newest whole generation before the active one active, once the operations before it have ended.
+    ///
+    /// # Errors
+    /// [`ToolchainError::NoGeneration`].
+    pub async fn rollback(&self, caller: Caller) -> Result<ToolsReport, Arc<ToolchainError>> {
+        let started = self.start(Kind::Rollback, caller).await.map_err(Arc::new)?;
+        Ok(self.wait(started.operation).await?.report)
+    }
+
+    /// The binary of an installed tool in the active generation, its fingerprint compared now.
+    ///
+    /// # Errors
+    /// [`ToolchainError::NotInstalled`].
+    pub async fn tool_path(&self, name: &str) -> Result<Utf8PathBuf, ToolchainError> {
+        let (context, name) = (Arc::clone(&self.context), name.to_owned());
+        install::blocking(move || {
+            let store = Store::new(context.store_dir.clone());
+            let generations = Generations::new(context.layout());
+            let not_installed = |why| ToolchainError::NotInstalled { tool: name.clone(), why };
+            let (number, manifest) = generations.active().ok_or_else(|| not_installed("no tools are installed"))?;
+            let tool = manifest.tools.get(&name).ok_or_else(|| not_installed("it is not installed"))?;
+            match verify::condition(&store, &generations.bin(number), &name, tool, Depth::Quick) {
+                Condition::Sound | Condition::Unlinked | Condition::Touched(_) => Ok(store.path(&tool.sha256, &name)),
+                Condition::Changed => Err(not_installed("its binary was changed")),
+                Condition::Missing => Err(not_installed("its binary is gone")),
+            }
+        })
+        .await
+    }
+
+    /// The Go that works in the workspace for `caller`.
+    ///
+    /// # Errors
+    /// [`ToolchainError`] `NoGo`, `NoModule`, `GoTooOld`, or a file that cannot be read.
+    pub async fn go(&self, caller: &Caller) -> Result<EffectiveGo, ToolchainError> {
+        let (context, env) = (Arc::clone(&self.context), Arc::clone(&caller.env));
+        install::blocking(move || go::effective(&context.workspace, &env)).await
+    }
+
+    async fn start(&self, kind: Kind, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        let operation = self.ask(|reply| ToolchainRequest::Start { kind, caller, reply }).await?;
+        Ok(StartedOperation { operation })
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> ToolchainRequest) -> Result<T, ToolchainError> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(request(reply)).await.map_err(|_| ToolchainError::Ending)?;
+        answer.await.map_err(|_| ToolchainError::Ending)
+    }
+}

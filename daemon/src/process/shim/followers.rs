@@ -98,8 +98,10 @@ impl Followers {
         self.followers.iter().any(|follower| follower.told < self.output).then_some(self.tell_at)
     }
 
-    /// Tells the end and takes the socket away.
+    /// Takes the socket away and tells the end: nothing of the folder changes after that.
     pub(super) fn end(mut self) {
+        // A socket that stays refuses connections: as good as none.
+        let _ = std::fs::remove_file(&self.path);
         self.send_output();
         for follower in &mut self.followers {
             follower.unsent.extend(control::to_line(&FromShim::Ended {}));
@@ -108,8 +110,6 @@ impl Followers {
             let _ = follower.stream.set_write_timeout(Some(LAST_WORD));
             let _ = follower.stream.write_all(&follower.unsent);
         }
-        // A socket that stays refuses connections: as good as none.
-        let _ = std::fs::remove_file(&self.path);
     }
 
     fn send_output(&mut self) {

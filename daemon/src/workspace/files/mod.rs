@@ -1,5 +1,7 @@
 //! Parsers of the files in a workspace. No state and no effects but reading: every module may use them, before trust too.
 
 pub mod devcontainer;
+pub mod go_mod;
+pub mod go_work;
 pub mod root;
 pub mod substitute;

@@ -1,0 +1,20 @@
+//! `burrow/debug/lease`: leases a port; it listens when the answer comes. Called by `burrow debug lease` and `try`, and by
+//! editors.
+
+use burrow_protocol::debug::{LeaseGranted, LeaseKind, LeaseParams};
+
+use crate::debug::LeaseOrder;
+use crate::process::Caller;
+use crate::rpc::{Result, Session};
+
+pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
+    let LeaseParams { workspace, kind, port, program, cwd, env } = params;
+    let LeaseKind::Dap = kind;
+    let workspace = session.workspace(&workspace)?.path;
+    let Caller { env: caller, .. } = session.caller();
+    let mut environment = (*caller).clone();
+    environment.extend(env);
+    let cwd = cwd.map_or_else(|| workspace.clone(), |cwd| workspace.join(cwd));
+    let order = LeaseOrder { workspace, port, program, cwd, env: environment };
+    Ok(LeaseGranted { lease: session.debug().lease(order).await? })
+}

@@ -1,0 +1,6 @@
+//! `burrow/debug/...`: ports and leases.
+
+pub(super) mod lease;
+pub(super) mod read_log;
+pub(super) mod reclaim;
+pub(super) mod release;

@@ -1,0 +1,307 @@
+//! What can go wrong with the toolchain, each with its code and the next step.
+
+use std::io;
+use std::sync::Arc;
+
+use burrow_protocol::error::ErrorCode;
+use camino::Utf8PathBuf;
+
+use super::version::GoVersion;
+use crate::coded::Coded;
+use crate::durable::DurableError;
+use crate::process::ProcessError;
+use crate::workspace::files::go_mod::GoLineError;
+
+/// Why the tools are not in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    /// No Go on the caller's PATH.
+    #[error("find Go: no folder of PATH outside the workspace holds a `go` that belongs to a Go installation")]
+    NoGo,
+    /// No module in the workspace.
+    #[error("find a Go module in {workspace}: there is no go.work, and no go.mod in it or below")]
+    NoModule {
+        /// The workspace.
+        workspace: Utf8PathBuf,
+    },
+    /// A go.mod or go.work that cannot be read.
+    #[error("read {path}")]
+    GoModSyntax {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Where and why.
+        source: GoLineError,
+    },
+    /// A go.mod or go.work names a Go that is none.
+    #[error("read {path}: {text:?} is no version of Go")]
+    GoModVersion {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What it says.
+        text: String,
+    },
+    /// A file of the workspace or of Go cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The local Go is older than the workspace asks for, and may not fetch a newer one.
+    #[error("use go{local} for this workspace: {file} asks for go{asked}, and GOTOOLCHAIN does not let Go fetch it")]
+    GoTooOld {
+        /// The Go at hand.
+        local: GoVersion,
+        /// The Go that is asked for.
+        asked: GoVersion,
+        /// The file that asks.
+        file: Utf8PathBuf,
+    },
+    /// The table has no version of the tool for this Go.
+    #[error("choose a version of {tool}: none that is known works with go{go}")]
+    NoVersionFits {
+        /// The tool.
+        tool: String,
+        /// The Go.
+        go: GoVersion,
+    },
+    /// A pin that cannot work with this Go.
+    #[error("use {tool} {pin}: {why}")]
+    PinCannotWork {
+        /// The tool.
+        tool: String,
+        /// The pin.
+        pin: String,
+        /// Why not.
+        why: String,
+        /// Versions that do.
+        fitting: Vec<String>,
+    },
+    /// A pin that is no version.
+    #[error("read the pin {pin:?} of {tool}: {expected} is expected")]
+    PinInvalid {
+        /// The tool.
+        tool: String,
+        /// The pin.
+        pin: String,
+        /// What would have worked.
+        expected: &'static str,
+    },
+    /// A tool whose package is not known by its name.
+    #[error("find the package of {tool}: its name alone is known for {known} only")]
+    ToolUnknown {
+        /// The tool.
+        tool: String,
+        /// The names that are known.
+        known: String,
+    },
+    /// What the lock file says is not what is asked for, or the installed is not what the lock file says.
+    #[error("use {tool} as locked: {why}")]
+    Drifted {
+        /// The tool.
+        tool: String,
+        /// The difference.
+        why: String,
+    },
+    /// The lock file is damaged.
+    #[error("read {path}:{line}:{column}: {problem}")]
+    LockInvalid {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file that is to be written lies outside of the workspace.
+    #[error("use {path}: it is a link out of the workspace")]
+    LinkOutside {
+        /// The link.
+        path: Utf8PathBuf,
+    },
+    /// A module could not be downloaded.
+    #[error("download {module}@{version}: {detail}")]
+    Download {
+        /// The module or package.
+        module: String,
+        /// The version.
+        version: String,
+        /// What Go said.
+        detail: String,
+    },
+    /// Go refused a download: its content is not the one that the checksum database knows.
+    #[error("download {module}@{version}: {detail}")]
+    SumRefused {
+        /// The module or package.
+        module: String,
+        /// The version.
+        version: String,
+        /// What Go said.
+        detail: String,
+    },
+    /// A checksum is not the expected one.
+    #[error("check {what}: {found} was found, {expected} is expected by {by}")]
+    ChecksumMismatch {
+        /// What was checked.
+        what: String,
+        /// The sum found.
+        found: String,
+        /// The sum expected.
+        expected: String,
+        /// Who expects it.
+        by: String,
+    },
+    /// A tool could not be built.
+    #[error("build {tool} {version}: {detail}")]
+    BuildFailed {
+        /// The tool.
+        tool: String,
+        /// The version.
+        version: String,
+        /// The last lines that Go said, or what is wrong with the binary.
+        detail: String,
+    },
+    /// The store cannot be read or written.
+    #[error("use the store of tools")]
+    Store(#[source] DurableError),
+    /// The store cannot be read or written, outside of `durable`.
+    #[error("use {path} in the store of tools")]
+    StoreFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state directory or the lock file cannot be read or written.
+    #[error("keep the record of the tools")]
+    State(#[from] DurableError),
+    /// Go could not be run.
+    #[error("run Go")]
+    Process(#[from] ProcessError),
+    /// Nothing to go back to.
+    #[error("go back to an older generation: there is none that is whole")]
+    NoGeneration,
+    /// A tool that is asked for is not installed, or its binary was changed.
+    #[error("find {tool}: {why}")]
+    NotInstalled {
+        /// The tool.
+        tool: String,
+        /// Whether it is missing or changed.
+        why: &'static str,
+    },
+    /// No such operation.
+    #[error("wait for {operation}: no such operation is known")]
+    OperationUnknown {
+        /// The operation's name.
+        operation: String,
+    },
+    /// The daemon is ending.
+    #[error("finish the work on the tools: the daemon is ending")]
+    Ending,
+}
+
+impl Coded for ToolchainError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoGo => ErrorCode::NoGo,
+            Self::NoModule { .. } => ErrorCode::NoModule,
+            Self::GoModSyntax { .. } | Self::GoModVersion { .. } | Self::Read { .. } => ErrorCode::GoModSyntax,
+            Self::GoTooOld { .. } => ErrorCode::GoTooOld,
+            Self::NoVersionFits { .. } => ErrorCode::NoVersionFits,
+            Self::PinCannotWork { .. } => ErrorCode::PinCannotWork,
+            Self::PinInvalid { .. } => ErrorCode::ConfigValue,
+            Self::ToolUnknown { .. } => ErrorCode::ToolUnknown,
+            Self::Drifted { .. } | Self::NotInstalled { .. } => ErrorCode::Drifted,
+            Self::LockInvalid { .. } => ErrorCode::LockInvalid,
+            Self::LinkOutside { .. } => ErrorCode::LinkOutside,
+            Self::Download { .. } => ErrorCode::Download,
+            Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => ErrorCode::ChecksumMismatch,
+            Self::BuildFailed { .. } => ErrorCode::BuildFailed,
+            Self::Store(error) if error.is_disk_full() => ErrorCode::DiskFull,
+            Self::StoreFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
+            Self::Store(_) | Self::StoreFile { .. } => ErrorCode::StoreUnwritable,
+            Self::State(error) => error.code(),
+            Self::Process(error) => error.code(),
+            Self::NoGeneration => ErrorCode::NoGeneration,
+            Self::OperationUnknown { .. } => ErrorCode::BadRequest,
+            Self::Ending => ErrorCode::DaemonUnreachable,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoGo => {
+                Some("install Go from https://go.dev/dl or use a `golang` image, and see that `go` is on PATH".into())
+            }
+            Self::NoModule { .. } => {
+                Some("run `go mod init NAME` there, or name another folder with `--workspace`".into())
+            }
+            Self::GoModSyntax { path, .. } | Self::GoModVersion { path, .. } => Some(format!("mend {path}")),
+            Self::Read { path, .. } => Some(format!("make {path} a readable UTF-8 file")),
+            Self::GoTooOld { asked, .. } => Some(format!(
+                "use an image with Go {asked} or newer, such as `golang:{}`, or set GOTOOLCHAIN=auto",
+                asked.language()
+            )),
+            Self::NoVersionFits { tool, .. } => {
+                Some(format!("name a version in `customizations.burrow.tools.{tool}`, or update Burrow"))
+            }
+            Self::PinCannotWork { tool, fitting, .. } if fitting.is_empty() => {
+                Some(format!("remove the pin of {tool}: no known version works with this Go"))
+            }
+            Self::PinCannotWork { tool, fitting, .. } => {
+                Some(format!("set `customizations.burrow.tools.{tool}` to \"auto\" or one of {}", fitting.join(", ")))
+            }
+            Self::PinInvalid { tool, .. } => {
+                Some(format!("correct `customizations.burrow.tools.{tool}` in devcontainer.json"))
+            }
+            Self::ToolUnknown { tool, .. } => Some(format!(
+                "write `\"{tool}\": {{ \"package\": \"...\", \"version\": \"v...\" }}` under `customizations.burrow.tools`"
+            )),
+            Self::Drifted { .. } => Some("run `burrow tools update` to move the lock file, or undo the change".into()),
+            Self::NotInstalled { .. } => Some("run `burrow tools repair`".into()),
+            Self::LockInvalid { path, .. } => {
+                Some(format!("restore {path} from version control, or remove it and run `burrow up`"))
+            }
+            Self::LinkOutside { path } => Some(format!("replace {path} by a file or folder of the workspace")),
+            Self::Download { module, version, .. } => Some(format!(
+                "{module}@{version} and what it needs have to be within reach: check the network, GOPROXY and the proxy settings, then run `burrow tools repair`"
+            )),
+            Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => {
+                Some("do not use this download: check GOPROXY, and tell whoever runs that proxy".into())
+            }
+            Self::BuildFailed { tool, .. } => {
+                Some(format!("pin another version in `customizations.burrow.tools.{tool}`"))
+            }
+            Self::Store(error) => error.hint(),
+            Self::StoreFile { source, .. } if is_disk_full(source) => {
+                Some("free some space on that file system, then try again".into())
+            }
+            Self::StoreFile { path, .. } => {
+                Some(format!("make {path} readable and writable for this user, or set BURROW_STORE_DIR"))
+            }
+            Self::State(error) => error.hint(),
+            Self::Process(error) => error.hint(),
+            Self::NoGeneration => Some("run `burrow tools repair`".into()),
+            Self::OperationUnknown { .. } => Some("start it again with `burrow tools repair`".into()),
+            Self::Ending => Some("run the command again".into()),
+        }
+    }
+}
+
+/// The result of an operation is told to everyone who waits for it.
+impl Coded for Arc<ToolchainError> {
+    fn code(&self) -> ErrorCode {
+        self.as_ref().code()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.as_ref().hint()
+    }
+}
+
+fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
