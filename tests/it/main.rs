@@ -8,4 +8,5 @@ mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod toolchain;
 mod wire;

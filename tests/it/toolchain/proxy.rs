@@ -96,7 +96,8 @@ pub(super) fn installed() -> Sandbox {
     }
     static BUILT: OnceLock<Built> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let sandbox = workspace(&Proxy::with(&["v1.0.0"]), "v1.0.0");
+        let proxy = Proxy::with(&["v1.0.0"]);
+        let sandbox = workspace(&proxy, "v1.0.0");
         sandbox.burrow(["tools", "repair"]).exits(0);
         let folder = TempDir::new().unwrap();
         let store = Utf8Path::from_path(folder.path()).unwrap().join("store");
