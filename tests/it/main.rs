@@ -6,8 +6,10 @@
 mod daemon;
 mod errors;
 mod faults;
+mod hooks;
 mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod toolchain;
 mod wire;
