@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::sandbox::fixtures;
 
 /// Where the paths that the documents name begin.
-const FOLDERS: [&str; 6] = ["daemon/", "protocol/", "tests/", "vscode-extension/", ".devcontainer/", ".cargo/"];
+const FOLDERS: [&str; 5] = ["daemon/", "protocol/", "tests/", "vscode-extension/", ".cargo/"];
 
 /// Every devcontainer.json of this repository says only what Burrow understands.
 #[test]
