@@ -111,6 +111,14 @@ class Window {
     return item;
   }
 
+  /** What stands in the hover over `item`. */
+  async hover(item) {
+    await item.hover();
+    const hover = this.page.locator(".monaco-hover:visible").last();
+    await hover.waitFor();
+    return hover.innerText();
+  }
+
   /** Runs a command of the palette by its full title. */
   async command(title) {
     await this.page.keyboard.press("F1");
