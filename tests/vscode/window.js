@@ -53,7 +53,11 @@ class Window {
     for (const folder of ["home", "hello", "data/User", "data/Machine"]) {
       mkdirSync(join(this.root, folder), { recursive: true });
     }
-    const user = { "workbench.startupEditor": "none", "security.workspace.trust.startupPrompt": "never" };
+    const user = {
+      "workbench.startupEditor": "none",
+      "workbench.colorTheme": "Default Dark Modern",
+      "security.workspace.trust.startupPrompt": "never",
+    };
     writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
     writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
     const extension = join(this.root, "extensions/burrow-dev.burrow-0.1.0");
