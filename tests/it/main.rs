@@ -9,4 +9,5 @@ mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod toolchain;
 mod wire;
