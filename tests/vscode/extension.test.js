@@ -59,7 +59,6 @@ test("a daemon that the user stopped stays stopped until the user starts it", as
   await item.click();
   await window.choose("Start Daemon");
   await window.status(SEEN);
-  assert.equal((await window.burrow("status")).code, 0);
 });
 
 test("the palette restarts the daemon and shows its log", async (context) => {
@@ -98,7 +97,8 @@ test("a window that reloads finds the same daemon", async (context) => {
 test("a folder that is not trusted shows the state, and trust is told to the daemon", async (context) => {
   const window = await openWindow(context, { files: FILES, settings: ALWAYS, trusted: false });
   await window.page.locator(".statusbar-item").filter({ hasText: "Restricted Mode" }).waitFor();
-  await window.status(SEEN);
+  // The daemon is there, but no `go` ran in this folder.
+  await window.status(/^\s*Burrow\s*$/);
 
   await window.command("Workspaces: Manage Workspace Trust");
   await window.page.getByRole("button", { name: "Trust", exact: true }).click();
