@@ -456,3 +456,43 @@ fn much_output_is_cut_in_the_middle() {
     assert!((64 << 20..=68 << 20).contains(&seen), "{seen} bytes are kept");
     assert!(last.ends_with(b"end\n"));
 }
+
+/// A full disk costs a command its log, which is told, and neither its run nor its outcome.
+#[test]
+fn full_disk_ends_no_command() {
+    let stage = Stage::new();
+    let disk = SmallDisk::mount(stage.path("command"));
+    let script = "head -c 3000000 /dev/zero; echo ran > ran; exit 5";
+    let outcome = stage.run(stage.script(script));
+    assert_eq!(outcome.end, End::Exited { code: 5 });
+    assert_eq!(outcome.output_bytes.get() + outcome.output_lost.get(), 3_000_000);
+    assert!(outcome.output_lost.get() > 2_000_000, "{outcome:?}");
+    assert_eq!(stage.folder().outcome().unwrap(), Some(outcome));
+    stage.wait_for("ran");
+    stage.nothing_is_left();
+    drop(disk);
+}
+
+/// A file system of 256 KiB. Needs root.
+struct SmallDisk {
+    path: Utf8PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(path: Utf8PathBuf) -> Self {
+        system("mount", &["-t", "tmpfs", "-o", "size=256k", "none", path.as_str()]);
+        Self { path }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A shim stays in its folder until it has exited.
+        system("umount", &["--lazy", self.path.as_str()]);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool of the machine")]
+fn system(program: &str, args: &[&str]) {
+    assert!(Command::new(program).args(args).status().unwrap().success(), "{program} {args:?}");
+}
