@@ -28,6 +28,7 @@ use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
+use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
@@ -148,22 +149,23 @@ impl Coded for OpenError {
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
+    base_env: BTreeMap<String, String>,
     container: ContainerStatus,
     _lock: Lock,
 }
 
-/// Takes the state directory, or says who has it. Blocks.
+/// Takes the state directory, or says who has it. Blocks. `base_env` is the environment of work whose caller sends none.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+pub fn prepare(config: Config, base_env: BTreeMap<String, String>) -> Result<Prepared, StartError> {
     durable::create_dir(config.state.dir())?;
     check_state_dir(config.state.dir())?;
     let lock = Lock::try_take(&config.state.lock())?
         .ok_or_else(|| StartError::Running { state_dir: config.state.dir().to_owned() })?;
     durable::create_dir(&config.state.workspaces())?;
     let container = container::identify(&config.state)?;
-    Ok(Prepared { config, container, _lock: lock })
+    Ok(Prepared { config, base_env, container, _lock: lock })
 }
 
 /// Refuses a directory that another user could have prepared.
@@ -190,6 +192,8 @@ pub struct Core {
     pub model: Model,
     /// The port broker.
     pub debug: Debug,
+    /// The environment of work whose caller sent none: root's command line does not send its own to another user's daemon.
+    pub base_env: Arc<BTreeMap<String, String>>,
     config: Config,
     container: ContainerStatus,
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
@@ -209,6 +213,8 @@ pub struct Workspace {
     publisher: WorkspacePublisher,
     /// Its lifecycle hooks.
     pub hooks: Hooks,
+    /// Its Go tools.
+    pub toolchain: Toolchain,
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -229,7 +235,7 @@ pub async fn run(
     cancel: CancellationToken,
     ready: impl FnOnce(&Rendezvous),
 ) -> Result<(), StartError> {
-    let Prepared { config, container, _lock } = prepared;
+    let Prepared { config, base_env, container, _lock } = prepared;
     let listener = Listener::bind(&config.socket)?;
     let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
     let model = Model::new(container.clone());
@@ -243,6 +249,7 @@ pub async fn run(
     let core = Arc::new(Core {
         model,
         debug,
+        base_env: Arc::new(base_env),
         config,
         container,
         workspaces: Mutex::default(),
@@ -362,11 +369,19 @@ impl Core {
             workspace: path.clone(),
             layout,
             container: self.container.clone(),
+            settings: current.clone(),
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let (toolchain, actor) = Toolchain::build(ToolchainContext {
+            workspace: path.clone(),
+            state: self.config.state.clone(),
+            store_dir: self.config.store_dir.clone(),
             settings: current,
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
-        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks };
+        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)

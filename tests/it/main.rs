@@ -4,8 +4,10 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod daemon;
+mod hooks;
 mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod toolchain;
 mod wire;

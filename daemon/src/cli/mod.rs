@@ -13,6 +13,7 @@ mod restart;
 mod start;
 mod status;
 mod stop;
+mod tools;
 mod up;
 
 use std::process::ExitCode;
@@ -51,6 +52,9 @@ enum Command {
     /// Show, run, retry and skip lifecycle hooks
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Show, repair, verify, roll back and update the Go tools
+    #[command(subcommand)]
+    Tools(tools::Command),
     /// Show what is ready, what works, what needs attention
     Status(status::Args),
     /// Debug ports, and the programs behind them
@@ -100,6 +104,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
         match command {
             Command::Up(args) => up::run(args, &context).await,
             Command::Hook(command) => hook::run(command, &context).await,
+            Command::Tools(command) => tools::run(command, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Debug(args) => debug::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,

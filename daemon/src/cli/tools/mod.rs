@@ -2,7 +2,7 @@
 
 mod list;
 pub(crate) mod progress; // shared with `burrow up`
-mod render; // pure: protocol types -> text
+pub(crate) mod render; // pure: protocol types -> text
 mod repair;
 mod rollback;
 mod update;

@@ -21,7 +21,7 @@ pub(super) fn print_report(printer: Printer, report: &ToolsReport, why: bool) {
     if printer.is_json() {
         return printer.json(report);
     }
-    for line in report_lines(report, why) {
+    for line in lines(&report.tools, why) {
         printer.data(&line);
     }
 }
@@ -50,9 +50,10 @@ pub(super) fn print_result(printer: Printer, result: &OperationResult) {
     print_report(printer, &result.report, false);
 }
 
-fn report_lines(report: &ToolsReport, why: bool) -> Vec<String> {
+/// One tool a line, in columns; with `why`, where each version comes from.
+pub(crate) fn lines(tools: &[ToolStatus], why: bool) -> Vec<String> {
     let rows: Vec<[&str; 3]> =
-        report.tools.iter().map(|tool| [tool.name.as_str(), tool.version.as_str(), state_word(tool)]).collect();
+        tools.iter().map(|tool| [tool.name.as_str(), tool.version.as_str(), state_word(tool)]).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
     let line = |(row, tool): (&[&str; 3], &ToolStatus)| {
@@ -61,7 +62,7 @@ fn report_lines(report: &ToolsReport, why: bool) -> Vec<String> {
         let rest = if why || !is_well { tool.why.as_str() } else { "" };
         format!("{}  {rest}", columns.join("  ")).trim_end().to_owned()
     };
-    rows.iter().zip(&report.tools).map(line).collect()
+    rows.iter().zip(tools).map(line).collect()
 }
 
 fn plan_lines(plan: &RepairPlan) -> Vec<String> {
@@ -124,11 +125,11 @@ mod tests {
             tool("dlv", ToolState::Verified, Some(VerifiedBy::Sha256)),
             tool("goimports", ToolState::Missing, None),
         ]);
-        insta::assert_snapshot!(report_lines(&report, false).join("\n"), @r"
+        insta::assert_snapshot!(lines(&report.tools, false).join("\n"), @r"
         dlv        v0.23.0  verified by sha256
         goimports  v0.23.0  missing             locked
         ");
-        insta::assert_snapshot!(report_lines(&report, true)[0], @"dlv        v0.23.0  verified by sha256  locked");
+        insta::assert_snapshot!(lines(&report.tools, true)[0], @"dlv        v0.23.0  verified by sha256  locked");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod daemon;
 mod debug;
 mod hooks;
 mod model;
+mod toolchain;
 
 use burrow_protocol::methods::{self as wire, Method};
 use tower_lsp::LspServiceBuilder;
@@ -46,6 +47,13 @@ table! {
     HooksAwait => hooks::r#await::handle,
     HooksRuns => hooks::runs::handle,
     HooksReadLog => hooks::read_log::handle,
+    ToolchainList => toolchain::list::handle,
+    ToolchainPlan => toolchain::plan::handle,
+    ToolchainRepair => toolchain::repair::handle,
+    ToolchainUpdate => toolchain::update::handle,
+    ToolchainAwait => toolchain::r#await::handle,
+    ToolchainVerify => toolchain::verify::handle,
+    ToolchainRollback => toolchain::rollback::handle,
     DebugLease => debug::lease::handle,
     DebugRelease => debug::release::handle,
     DebugReclaim => debug::reclaim::handle,
