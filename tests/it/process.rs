@@ -40,7 +40,7 @@ impl Stage {
         Folder::new(self.path("command"))
     }
 
-    /// A shell script in the stage's directory. Ten minutes of timeout and grace: what ends sooner was ended.
+    /// A shell script in the stage's directory. Timeout, grace and leak are long: what ends sooner did not wait for them.
     fn script(&self, script: &str) -> ShimSpec {
         ShimSpec {
             schema: SCHEMA,
@@ -49,9 +49,9 @@ impl Stage {
             argv: ["sh", "-c", script].map(str::to_owned).into(),
             env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             cwd: self.path(""),
-            timeout_ms: Some(600_000),
-            grace_ms: 600_000,
-            leak_ms: 600_000,
+            timeout_ms: Some(20_000),
+            grace_ms: 20_000,
+            leak_ms: 20_000,
             secrets: Vec::new(),
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
