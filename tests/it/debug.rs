@@ -101,7 +101,7 @@ fn killed_dlv_leaves_nothing() {
     let sandbox = debuggable();
     let lease = lease(&sandbox);
     let _editor = Editor::stopped_in_main(&sandbox, address(&lease));
-    kill(lease.pid.expect("dlv's process"));
+    signal(lease.pid.expect("dlv's process"), Signal::KILL);
     assert_nothing_left(&sandbox);
 }
 
@@ -120,6 +120,21 @@ fn killed_daemon_leaves_nothing_to_the_next() {
     let next = self::lease(&sandbox);
     assert_ne!(next.id, lease.id, "a name means one lease");
     sandbox.burrow(["debug", "release", &next.id]).exits(0).tells("has ended: released");
+    assert_nothing_left(&sandbox);
+}
+
+/// Daemon and dlv killed at one time: neither has removed the binary, and the next daemon does.
+#[test]
+fn next_daemon_removes_what_both_left() {
+    let sandbox = debuggable();
+    let lease = lease(&sandbox);
+    let _editor = Editor::stopped_in_main(&sandbox, address(&lease));
+    let daemon = sandbox.daemon_pid().expect("a daemon");
+    signal(daemon, Signal::STOP);
+    signal(lease.pid.expect("dlv's process"), Signal::KILL);
+    sandbox.kill_daemon();
+    assert_eq!(debug_binaries(&sandbox).len(), 1, "nobody was there to remove it");
+    sandbox.burrow(["start"]).exits(0);
     assert_nothing_left(&sandbox);
 }
 
@@ -316,9 +331,9 @@ fn assert_hung_up(address: SocketAddr, bytes: &[u8]) {
     assert_eq!(answer, b"", "nobody answers");
 }
 
-fn kill(pid: u32) {
+fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    kill_process(pid, Signal::KILL).expect("kill");
+    kill_process(pid, signal).expect("signal");
 }
 
 /// The line of main.go that contains `text`, from 1.
