@@ -25,8 +25,10 @@ use crate::config::Config;
 use crate::container::{self, IdentityError};
 use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Relays};
 use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
+use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::rpc::{ListenError, Listener};
+use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
@@ -206,6 +208,10 @@ pub struct Workspace {
     pub path: Utf8PathBuf,
     settings: Arc<watch::Sender<Arc<Settings>>>,
     publisher: WorkspacePublisher,
+    /// Its lifecycle hooks.
+    pub hooks: Hooks,
+    /// Its Go tools.
+    pub toolchain: Toolchain,
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -301,6 +307,9 @@ impl Core {
     /// # Errors
     /// [`DurableError`] where the mark cannot be left; then the daemon goes on.
     pub async fn stop(&self, params: StopParams) -> Result<(), DurableError> {
+        if params.hooks {
+            self.cancel_hooks().await;
+        }
         if !params.restart {
             let path = self.config.state.stopped();
             let start_id = self.container.start_id.clone();
@@ -314,6 +323,16 @@ impl Core {
             cancel.cancel();
         });
         Ok(())
+    }
+
+    /// Ends every hook in flight, and waits for their ends.
+    async fn cancel_hooks(&self) {
+        let all: Vec<_> = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for workspace in all {
+            if let Err(error) = workspace.hooks.cancel_all().await {
+                tracing::warn!(path = %workspace.path, %error, "left hooks to their shims");
+            }
+        }
     }
 
     /// Opens every workspace that an earlier daemon knew and whose folder is still there. Blocks.
@@ -341,8 +360,24 @@ impl Core {
         let layout = self.config.state.workspace(&path);
         remember(&layout, &path).map_err(|source| OpenError::State { path: path.clone(), source })?;
         let publisher = self.model.workspace(&path);
-        let (settings, _) = watch::channel(workspace::read_settings(&path, &publisher));
-        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher };
+        let (settings, current) = watch::channel(workspace::read_settings(&path, &publisher));
+        let (hooks, actor) = Hooks::build(HooksContext {
+            workspace: path.clone(),
+            layout,
+            container: self.container.clone(),
+            settings: current.clone(),
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let (toolchain, actor) = Toolchain::build(ToolchainContext {
+            workspace: path.clone(),
+            state: self.config.state.clone(),
+            store_dir: self.config.store_dir.clone(),
+            settings: current,
+            publisher: publisher.clone(),
+        });
+        self.tasks.spawn(actor.run(self.cancel.clone()));
+        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)

@@ -218,8 +218,8 @@ wire! {
         pub hook: HookName,
         /// Where it was written.
         pub origin: HookOrigin,
-        /// When it began, RFC 3339.
-        pub started_at: String,
+        /// When it began, RFC 3339; none while it waits for its turn.
+        pub started_at: Option<String>,
         /// How it stands.
         pub state: HookState,
         /// Its commands' names, in order.

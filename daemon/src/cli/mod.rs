@@ -8,10 +8,12 @@ mod printer; // stdout and stderr
 
 mod daemon;
 mod debug;
+mod hook;
 mod restart;
 mod start;
 mod status;
 mod stop;
+mod tools;
 mod up;
 
 use std::process::ExitCode;
@@ -47,6 +49,12 @@ struct Arguments {
 enum Command {
     /// Bring everything in order: start the daemon, install the tools, run the hooks that are due
     Up(up::Args),
+    /// Show, run, retry and skip lifecycle hooks
+    #[command(subcommand)]
+    Hook(hook::Command),
+    /// Show, repair, verify, roll back and update the Go tools
+    #[command(subcommand)]
+    Tools(tools::Command),
     /// Show what is ready, what works, what needs attention
     Status(status::Args),
     /// Debug ports, and the programs behind them
@@ -95,6 +103,8 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
     runtime.block_on(async {
         match command {
             Command::Up(args) => up::run(args, &context).await,
+            Command::Hook(command) => hook::run(command, &context).await,
+            Command::Tools(command) => tools::run(command, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Debug(args) => debug::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,

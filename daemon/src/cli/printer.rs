@@ -51,13 +51,6 @@ impl Printer {
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 
-    /// Data as it is, without a line's end.
-    pub(crate) fn raw(self, bytes: &[u8]) {
-        let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(bytes);
-        let _ = stdout.flush();
-    }
-
     /// A type of the protocol as JSON.
     pub(crate) fn json<T: Serialize>(self, value: &T) {
         match serde_json::to_string_pretty(value) {

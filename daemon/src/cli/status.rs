@@ -5,11 +5,12 @@ use std::fmt::Write;
 use anyhow::Result;
 use burrow_protocol::debug::PortState;
 use burrow_protocol::methods::{ModelStatus, ModelSubscribe, NoParams};
-use burrow_protocol::model::{Status, WorkspaceState, WorkspaceStatus};
+use burrow_protocol::model::{Reason, Status, WorkspaceState, WorkspaceStatus};
 
 use super::context::{Context, Start};
 use super::exit::ExitStatus;
 use super::printer::{Printer, Style};
+use super::{hook, tools};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -69,21 +70,28 @@ fn render_workspace(printer: Printer, workspace: &WorkspaceStatus, text: &mut St
     };
     // Writing to a String does not fail.
     let _ = writeln!(text, "\n{}  {}", workspace.path, printer.paint(style, word));
-    for reason in &workspace.reasons {
+    let sections = [
+        render_reasons(printer, &workspace.reasons),
+        hook::render::hooks(printer, &workspace.hooks),
+        tools::render::lines(&workspace.tools, false).join("\n"),
+    ];
+    for line in sections.iter().flat_map(|section| section.lines()) {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// What is the matter, each with its next step.
+pub(super) fn render_reasons(printer: Printer, reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for reason in reasons {
         let code = reason.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        let _ = writeln!(text, "  {} {}{code}", printer.paint(Style::Bad, "!"), reason.message);
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{} {}{code}", printer.paint(Style::Bad, "!"), reason.message);
         if let Some(hint) = &reason.hint {
-            let _ = writeln!(text, "    hint: {hint}");
+            let _ = writeln!(text, "  hint: {hint}");
         }
     }
-    for hook in &workspace.hooks {
-        let reason = hook.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let changed = if hook.changed { ", changed since it ran" } else { "" };
-        let _ = writeln!(text, "  {:<14} {}{reason}{changed}", hook.name.as_str(), word_of(&hook.state));
-    }
-    for tool in &workspace.tools {
-        let _ = writeln!(text, "  {:<14} {} {}", tool.name, tool.version, word_of(&tool.state));
-    }
+    text
 }
 
 /// The word that JSON has for a state: one spelling everywhere.

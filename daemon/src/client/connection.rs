@@ -90,6 +90,29 @@ impl Client {
         serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))
     }
 
+    /// Calls a method and hands each notification that comes meanwhile to `told`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_while<M: Method>(
+        &mut self,
+        params: M::Params,
+        mut told: impl FnMut(&Notification),
+    ) -> Result<M::Result, ClientError> {
+        let params = serde_json::to_value(params).map_err(|error| broken(&error.to_string()))?;
+        let Self { wire, notifications, .. } = self;
+        let mut answer = std::pin::pin!(wire.request(M::NAME, params));
+        let answer = loop {
+            tokio::select! {
+                // What was told before the answer is heard before it.
+                biased;
+                Some(notification) = notifications.recv() => told(&notification),
+                answer = &mut answer => break answer?,
+            }
+        };
+        serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))
+    }
+
     /// Asks the daemon to end, and returns once its process has.
     ///
     /// # Errors

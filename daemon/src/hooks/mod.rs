@@ -1,1 +1,224 @@
-//! hooks.
+//! Lifecycle hooks: which are due, which run, how each ended.
+//!
+//! State: per workspace, the ledger, what waits and what runs; owned by [`HooksActor`] alone.
+//! Invariants: a run is on record and in the ledger as running before its shim starts; no standard hook starts by itself;
+//! a hook in flight belongs to its shim: the end of this engine ends no hook, and the next one takes it over.
+//! Not here: processes (`process`), the wire (`rpc`), reading devcontainer.json (`workspace/files`).
+
+mod command; // pure: settings -> what is configured
+mod evidence; // who runs the standard hooks
+mod fate; // how a command ended
+mod ledger; // what is done
+mod plan; // pure: configured + ledger -> what is due
+
+mod machine; // pure: what waits, what runs, what each input changes
+mod record; // a run as it is written down
+mod status; // pure: how it is shown
+
+mod journal; // ledger and records, written in the right order
+mod launch; // pure: command + environment -> what the shim is told
+mod runs; // the folders of runs
+
+mod actor; // the loop
+mod engine; // one turn of it
+mod error;
+mod follower; // one command, from start to end
+mod log; // reading output
+mod messages; // what can be asked
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use burrow_protocol::hooks::{HookName, HookOrigin, HookStatus, HooksReport, RunSummary};
+use burrow_protocol::model::ContainerStatus;
+use camino::Utf8PathBuf;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::durable::WorkspaceLayout;
+use crate::model::WorkspacePublisher;
+use crate::process::Caller;
+use crate::workspace::files::devcontainer::Settings;
+pub use actor::HooksActor;
+pub use error::HookError;
+use machine::Selection;
+use messages::{HookRequest, Reply, Whereabouts};
+use record::RunId;
+use runs::Runs;
+
+/// How many requests may wait; whoever asks when it is full waits with them.
+const MAILBOX: usize = 64;
+
+/// What the engine of one workspace is built from.
+#[derive(Debug)]
+pub struct HooksContext {
+    /// The workspace folder: hooks run in it.
+    pub workspace: Utf8PathBuf,
+    /// Where its state lies.
+    pub layout: WorkspaceLayout,
+    /// What hooks are counted for: the container, and this start of it.
+    pub container: ContainerStatus,
+    /// What is configured, as it changes.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// Where the hooks are shown.
+    pub publisher: WorkspacePublisher,
+}
+
+/// The hook engine of one workspace. Clones are one and the same.
+///
+/// What starts hooks answers with the ids of runs that are queued or running, once the first of them is on record; none
+/// means that nothing is due. Work belongs to the daemon: dropping a future ends a wait and nothing else.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    workspace: Utf8PathBuf,
+    mailbox: mpsc::Sender<HookRequest>,
+    /// Changes with each turn of the engine.
+    turns: watch::Receiver<()>,
+    runs: Runs,
+}
+
+impl Hooks {
+    /// The engine of a workspace: its handle, and the actor to spawn.
+    #[must_use]
+    pub fn build(context: HooksContext) -> (Self, HooksActor) {
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        let (turned, turns) = watch::channel(());
+        let runs = Runs::new(context.layout.runs());
+        let handle = Self { workspace: context.workspace.clone(), mailbox: sender, turns, runs };
+        (handle, HooksActor::new(context, mailbox, turned))
+    }
+
+    /// Queues what is due of onCreate, updateContent, postCreate and postStart. Runs under way are part of the answer.
+    ///
+    /// # Errors
+    /// [`HookError::NotRecorded`], [`HookError::Untrusted`], [`HookError::Unreadable`].
+    pub async fn up(&self, caller: Caller) -> Result<Vec<String>, HookError> {
+        self.check_trust(&caller)?;
+        self.start(|reply| HookRequest::Up { caller, reply }).await
+    }
+
+    /// Queues one hook, or one command of it, where it is due; with `again` whatever the ledger says.
+    ///
+    /// # Errors
+    /// As [`Self::up`]; [`HookError::Unknown`] for a command that is not configured, [`HookError::Running`].
+    pub async fn run(
+        &self,
+        hook: HookName,
+        command: Option<String>,
+        again: bool,
+        origin: Option<HookOrigin>,
+        caller: Caller,
+    ) -> Result<Vec<String>, HookError> {
+        self.check_trust(&caller)?;
+        let what = Selection { hook, command };
+        self.start(|reply| HookRequest::Run { what, again, origin, caller, reply }).await
+    }
+
+    /// Starts `argv` at once and records it as a run of a hook. It runs in `cwd`, else in the workspace folder, in
+    /// exactly the caller's environment.
+    ///
+    /// # Errors
+    /// As [`Self::up`]; [`HookError::Running`] where the same is recorded already.
+    pub async fn exec(
+        &self,
+        hook: HookName,
+        command: Option<String>,
+        argv: Vec<String>,
+        cwd: Option<Utf8PathBuf>,
+        caller: Caller,
+    ) -> Result<Vec<String>, HookError> {
+        self.check_trust(&caller)?;
+        let what = Selection { hook, command };
+        self.start(|reply| HookRequest::Exec { what, argv, cwd, caller, reply }).await
+    }
+
+    /// Queues what did not succeed: of one hook or command, or of all.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`HookError::NotOurs`] for what `burrow hook exec` ran.
+    pub async fn retry(
+        &self,
+        hook: Option<HookName>,
+        command: Option<String>,
+        caller: Caller,
+    ) -> Result<Vec<String>, HookError> {
+        self.check_trust(&caller)?;
+        let what = hook.map(|hook| Selection { hook, command });
+        self.start(|reply| HookRequest::Retry { what, caller, reply }).await
+    }
+
+    /// Counts what did not succeed of a hook as done, without running it. On disk when this answers.
+    ///
+    /// # Errors
+    /// [`HookError::Unknown`], [`HookError::Running`], [`HookError::NotWritten`].
+    pub async fn skip(
+        &self,
+        hook: HookName,
+        command: Option<String>,
+        why: Option<String>,
+    ) -> Result<Vec<HookStatus>, HookError> {
+        let what = Selection { hook, command };
+        self.ask(|reply| HookRequest::Skip { what, why, reply }).await
+    }
+
+    /// Asks for the end of a run: TERM, then KILL after a grace; a second call kills. Answers when that was asked for.
+    ///
+    /// # Errors
+    /// [`HookError::RunUnknown`] where it neither waits nor runs.
+    pub async fn cancel(&self, run: &str) -> Result<(), HookError> {
+        let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
+        self.ask(|reply| HookRequest::Cancel { run, reply }).await
+    }
+
+    /// Ends every run, and answers when all have ended.
+    ///
+    /// # Errors
+    /// [`HookError::Stopping`], [`HookError::Unreadable`].
+    pub async fn cancel_all(&self) -> Result<(), HookError> {
+        self.ask(|reply| HookRequest::CancelAll { reply }).await.map(|_| ())
+    }
+
+    /// Answers when `hook` neither runs nor waits to be run (for no hook: when nothing runs and nothing is queued), or
+    /// when `timeout` has passed.
+    ///
+    /// # Errors
+    /// [`HookError::Stopping`], [`HookError::Unreadable`].
+    pub async fn settled(&self, hook: Option<HookName>, timeout: Option<Duration>) -> Result<HooksReport, HookError> {
+        let settled = self.ask(|reply| HookRequest::Settled { hook, reply });
+        let Some(timeout) = timeout else {
+            return Ok(HooksReport { hooks: settled.await?, timed_out: false });
+        };
+        match tokio::time::timeout(timeout, settled).await {
+            Ok(hooks) => Ok(HooksReport { hooks: hooks?, timed_out: false }),
+            Err(_) => {
+                Ok(HooksReport { hooks: self.ask(|reply| HookRequest::Status { reply }).await?, timed_out: true })
+            }
+        }
+    }
+
+    /// The runs on record, newest first, with those that wait.
+    ///
+    /// # Errors
+    /// [`HookError::Runs`], [`HookError::Stopping`].
+    pub async fn runs(&self, hook: Option<HookName>) -> Result<Vec<RunSummary>, HookError> {
+        self.ask(|reply| HookRequest::Runs { hook, reply }).await
+    }
+
+    async fn locate(&self, run: RunId, command: &str) -> Result<Whereabouts, HookError> {
+        let command = command.to_owned();
+        self.ask(|reply| HookRequest::Locate { run, command, reply }).await
+    }
+
+    async fn start(&self, request: impl FnOnce(Reply<Vec<RunId>>) -> HookRequest) -> Result<Vec<String>, HookError> {
+        Ok(self.ask(request).await?.iter().map(ToString::to_string).collect())
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> HookRequest) -> Result<T, HookError> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(request(reply)).await.map_err(|_| HookError::Stopping)?;
+        answer.await.map_err(|_| HookError::Stopping)?
+    }
+
+    fn check_trust(&self, caller: &Caller) -> Result<(), HookError> {
+        if caller.trusted { Ok(()) } else { Err(HookError::Untrusted { workspace: self.workspace.clone() }) }
+    }
+}

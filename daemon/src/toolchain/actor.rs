@@ -152,10 +152,13 @@ impl ToolchainActor {
             ToolchainRequest::List { caller, reply } => self.look(caller, Depth::Quick, |seen, view| {
                 let _ = reply.send(seen.asked.map(|_| view.report.clone()));
             }),
-            ToolchainRequest::Plan { caller, reply } => self.look(caller, Depth::Quick, |seen, _| {
-                let plan = seen
-                    .asked
-                    .map(|asked| repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus).actions());
+            ToolchainRequest::Plan { caller, locked, reply } => self.look(caller, Depth::Quick, move |seen, _| {
+                let plan = seen.asked.and_then(|asked| {
+                    if locked {
+                        repair::check_locked(&asked)?;
+                    }
+                    Ok(repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus).actions())
+                });
                 let _ = reply.send(plan);
             }),
             ToolchainRequest::Verify { caller, full, reply } => {
@@ -217,24 +220,25 @@ impl ToolchainActor {
             Event::Step(Step::Begin(action)) => {
                 self.progress.begun += 1;
                 self.progress.said = None;
-                self.report(words_of(&action));
+                let done = self.progress.begun.saturating_sub(1) * 100;
+                let percentage = done.checked_div(self.progress.actions).map(|percentage| percentage.min(100));
+                self.report(words_of(&action), percentage.and_then(|percentage| u8::try_from(percentage).ok()));
             }
             Event::Step(Step::Say(line)) => {
                 let now = Instant::now();
                 if self.progress.said.is_none_or(|said| now - said >= SAY_EVERY) {
                     self.progress.said = Some(now);
-                    self.report(line);
+                    // Without a percentage: the step is the same.
+                    self.report(line, None);
                 }
             }
         }
     }
 
-    fn report(&self, message: String) {
-        let Some(operation) = self.queue.running() else { return };
-        let done = self.progress.begun.saturating_sub(1) * 100;
-        let percentage =
-            done.checked_div(self.progress.actions).and_then(|percentage| u8::try_from(percentage.min(100)).ok());
-        self.context.publisher.progress(operation, ProgressStep::Report { message, percentage });
+    fn report(&self, message: String, percentage: Option<u8>) {
+        if let Some(operation) = self.queue.running() {
+            self.context.publisher.progress(operation, ProgressStep::Report { message, percentage });
+        }
     }
 
     fn operation_ended(&mut self, result: Result<Result<Done, ToolchainError>, JoinError>) {

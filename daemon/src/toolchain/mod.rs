@@ -123,9 +123,9 @@ impl Toolchain {
     /// What a repair would do now. Starts nothing.
     ///
     /// # Errors
-    /// As [`Self::list`].
-    pub async fn plan(&self, caller: Caller) -> Result<RepairPlan, ToolchainError> {
-        self.ask(|reply| ToolchainRequest::Plan { caller, reply }).await?
+    /// As [`Self::list`]; with `locked`, [`ToolchainError::Drifted`] where the lock file is not all that is asked for.
+    pub async fn plan(&self, caller: Caller, locked: bool) -> Result<RepairPlan, ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Plan { caller, locked, reply }).await?
     }
 
     /// Compares the installed tools with their records; with `full`, every byte and what the binaries say of their build.

@@ -113,7 +113,7 @@ impl Operation {
         let Observation { asked, active, at_hand, surplus } = self.look(Relax::Nothing).await?;
         let asked = asked?;
         if locked {
-            check_locked(&asked)?;
+            repair::check_locked(&asked)?;
         }
         let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
         let mut notes = Vec::new();
@@ -326,24 +326,6 @@ fn is_whole(generation: &Active) -> bool {
 
 fn fallen_back(number: u32, why: &str) -> RepairAction {
     RepairAction { verb: RepairVerb::Rollback, tool: None, version: None, why: format!("generation {number}, {why}") }
-}
-
-/// With `--locked`: every tool has its row, and every row is what is asked for.
-fn check_locked(asked: &Asked) -> Result<(), ToolchainError> {
-    let drifted = |tool: &str, why: String| Err(ToolchainError::Drifted { tool: tool.to_owned(), why });
-    let Some(lock) = &asked.lock else {
-        return drifted("the tools", format!("there is no {}", asked.place.path));
-    };
-    for choice in &asked.choices {
-        match &choice.wanted {
-            Err(ToolchainError::Drifted { tool, why }) => return drifted(tool, why.clone()),
-            _ if !lock.tools.contains_key(&choice.name) => {
-                return drifted(&choice.name, format!("{} has no row for it", asked.place.path));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Writes the rows of what was updated; what changed, in words.

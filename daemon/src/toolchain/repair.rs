@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burrow_protocol::toolchain::{RepairAction, RepairPlan, RepairVerb};
 
+use super::error::ToolchainError;
 use super::generations::{InstalledTool, Manifest};
 use super::observe::{Active, Asked, fits};
 use super::pins::Wanted;
@@ -140,6 +141,24 @@ pub(crate) fn plan(
     plan
 }
 
+/// With `--locked`: every tool has its row, and every row is what is asked for.
+pub(crate) fn check_locked(asked: &Asked) -> Result<(), ToolchainError> {
+    let drifted = |tool: &str, why: String| Err(ToolchainError::Drifted { tool: tool.to_owned(), why });
+    let Some(lock) = &asked.lock else {
+        return drifted("the tools", format!("there is no {}", asked.place.path));
+    };
+    for choice in &asked.choices {
+        match &choice.wanted {
+            Err(ToolchainError::Drifted { tool, why }) => return drifted(tool, why.clone()),
+            _ if !lock.tools.contains_key(&choice.name) => {
+                return drifted(&choice.name, format!("{} has no row for it", asked.place.path));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Why the tool has to be installed, in a few words.
 fn why(wanted: &Wanted, installed: Option<(&InstalledTool, &Condition)>, go: &str) -> String {
     match installed {
@@ -156,7 +175,6 @@ fn why(wanted: &Wanted, installed: Option<(&InstalledTool, &Condition)>, go: &st
 mod tests {
     use camino::Utf8Path;
 
-    use super::super::error::ToolchainError;
     use super::super::generations::Voucher;
     use super::super::go::{EffectiveGo, GoInstall};
     use super::super::lock::LockPlace;

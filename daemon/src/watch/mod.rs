@@ -121,7 +121,7 @@ mod tests {
         std::fs::create_dir(root.join(".devcontainer")).unwrap();
         let watcher = Watcher::new();
         watcher.watch(&root);
-        std::fs::write(root.join("main.go"), "").unwrap();
+        crate::durable::replace(&root.join("main.go"), b"").unwrap();
         crate::durable::replace(&root.join(".devcontainer/devcontainer.json"), b"{}").unwrap();
         let changed = tokio::time::timeout(Duration::from_secs(20), watcher.changed()).await.unwrap();
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), [root.join(".devcontainer")]);

@@ -527,8 +527,8 @@ export type RunSummary = {
   hook: HookName;
   /** Where it was written. */
   origin: HookOrigin;
-  /** When it began, RFC 3339. */
-  startedAt: string;
+  /** When it began, RFC 3339; none while it waits for its turn. */
+  startedAt: string | null;
   /** How it stands. */
   state: HookState;
   /** Its commands' names, in order. */

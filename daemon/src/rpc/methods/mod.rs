@@ -4,7 +4,9 @@
 
 mod daemon;
 mod debug;
+mod hooks;
 mod model;
+mod toolchain;
 
 use burrow_protocol::methods::{self as wire, Method};
 use tower_lsp::LspServiceBuilder;
@@ -36,6 +38,22 @@ table! {
     DaemonStop => daemon::stop::handle,
     ModelStatus => model::status::handle,
     ModelSubscribe => model::subscribe::handle,
+    HooksUp => hooks::up::handle,
+    HooksRun => hooks::run::handle,
+    HooksExec => hooks::exec::handle,
+    HooksRetry => hooks::retry::handle,
+    HooksSkip => hooks::skip::handle,
+    HooksCancel => hooks::cancel::handle,
+    HooksAwait => hooks::r#await::handle,
+    HooksRuns => hooks::runs::handle,
+    HooksReadLog => hooks::read_log::handle,
+    ToolchainList => toolchain::list::handle,
+    ToolchainPlan => toolchain::plan::handle,
+    ToolchainRepair => toolchain::repair::handle,
+    ToolchainUpdate => toolchain::update::handle,
+    ToolchainAwait => toolchain::r#await::handle,
+    ToolchainVerify => toolchain::verify::handle,
+    ToolchainRollback => toolchain::rollback::handle,
     DebugLease => debug::lease::handle,
     DebugRelease => debug::release::handle,
     DebugReclaim => debug::reclaim::handle,

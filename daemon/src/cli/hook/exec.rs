@@ -1,0 +1,55 @@
+//! `burrow hook exec`: any command, recorded as a run of a hook. Put before an existing hook, it makes that one seen.
+
+use anyhow::Result;
+use burrow_protocol::hooks::{CancelRunParams, ExecHookParams, StartedHooks};
+use burrow_protocol::methods::{HooksCancel, HooksExec};
+
+use super::render;
+use super::run::show;
+use super::target::Target;
+use crate::cli::context::{Context, Start};
+use crate::cli::exit::ExitStatus;
+use crate::client::Client;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which hook it is a run of, and the command's name in it
+    #[arg(value_name = "HOOK[/COMMAND]")]
+    target: Target,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    argv: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
+    let client = context.connect(Start::IfNeeded).await?;
+    let StartedHooks { runs } = client
+        .call::<HooksExec>(ExecHookParams {
+            workspace: context.workspace().to_string(),
+            hook: args.target.hook,
+            command: args.target.command.clone(),
+            argv: args.argv,
+            cwd: Some(context.cwd().to_string()),
+        })
+        .await?;
+    let hooks = tokio::select! {
+        hooks = show(&client, context, &runs, &args.target) => hooks?,
+        never = cancel_on_interrupt(&client, context, &runs) => match never {},
+    };
+    Ok(render::child_status(&hooks, &runs))
+}
+
+/// The first Ctrl-C asks the command to end, the second kills it; its end is then told as any other.
+async fn cancel_on_interrupt(client: &Client, context: &Context, runs: &[String]) -> std::convert::Infallible {
+    loop {
+        if tokio::signal::ctrl_c().await.is_err() {
+            return std::future::pending().await;
+        }
+        for run in runs {
+            let params = CancelRunParams { workspace: context.workspace().to_string(), run_id: run.clone() };
+            if let Err(error) = client.call::<HooksCancel>(params).await {
+                context.printer.error(&error.data());
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Follows runs to their ends: their output as it comes, each line with its command's name where there are several.
+//!
+//! It only asks: a run goes on when its follower is gone, and whoever follows late gets the past first.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use burrow_protocol::SafeInt;
+use burrow_protocol::error::ErrorCode;
+use burrow_protocol::hooks::{
+    AwaitHooksParams, HookStatus, ListRunsParams, LogPiece, LogStream, ReadLogParams, RunSummary,
+};
+use burrow_protocol::methods::{HooksAwait, HooksReadLog, HooksRuns};
+use camino::Utf8Path;
+
+use crate::cli::printer::{Printer, Style};
+use crate::client::{Client, ClientError};
+use crate::coded::Coded;
+
+/// How long one question for output may wait: then it is asked anew.
+const WAIT_MS: u32 = 30_000;
+
+/// Where output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// Each stream to its own, as if the commands ran in this terminal.
+    Streams,
+    /// All to standard error: standard output is for something else.
+    Notes,
+}
+
+/// Prints the output of `runs`, one run after another, until all have ended or were held back. Answers with how every hook
+/// of the workspace stands then.
+pub(crate) async fn follow(
+    client: &Client,
+    workspace: &Utf8Path,
+    runs: &[String],
+    printer: Printer,
+    sink: Sink,
+) -> Result<Vec<HookStatus>, ClientError> {
+    for run in runs {
+        let listed = client.call::<HooksRuns>(ListRunsParams { workspace: workspace.to_string(), hook: None }).await?;
+        // One that is not listed was held back by what ran before it.
+        if let Some(summary) = listed.runs.iter().find(|summary| summary.run_id == *run) {
+            follow_run(client, workspace, summary, printer, sink).await?;
+        }
+    }
+    let now = AwaitHooksParams { workspace: workspace.to_string(), hook: None, timeout_ms: Some(0) };
+    Ok(client.call::<HooksAwait>(now).await?.hooks)
+}
+
+/// Prints the output of one run until it has ended.
+pub(crate) async fn follow_run(
+    client: &Client,
+    workspace: &Utf8Path,
+    run: &RunSummary,
+    printer: Printer,
+    sink: Sink,
+) -> Result<(), ClientError> {
+    let commands = run.commands.iter().map(|command| async {
+        let mut lines = Lines::new(prefix(printer, run, command), printer, sink);
+        let mut tail = Tail::new(workspace, &run.run_id, command);
+        while let Some(piece) = tail.next(client, WAIT_MS).await? {
+            lines.print(&piece);
+        }
+        lines.finish();
+        Ok(())
+    });
+    all(commands.collect()).await.into_iter().collect()
+}
+
+/// The name of a command before its lines, where there are several.
+pub(super) fn prefix(printer: Printer, run: &RunSummary, command: &str) -> String {
+    if run.commands.len() < 2 {
+        return String::new();
+    }
+    printer.paint(Style::Faint, &format!("[{command}] "))
+}
+
+/// The output of one command, piece by piece.
+#[derive(Debug)]
+pub(super) struct Tail {
+    params: ReadLogParams,
+    ended: bool,
+}
+
+impl Tail {
+    pub(super) fn new(workspace: &Utf8Path, run: &str, command: &str) -> Self {
+        let params = ReadLogParams {
+            workspace: workspace.to_string(),
+            run_id: run.to_owned(),
+            command: command.to_owned(),
+            offset: SafeInt::default(),
+            wait_ms: 0,
+        };
+        Self { params, ended: false }
+    }
+
+    /// The next piece, waited for up to `wait_ms`: it is empty where there was none in time. None at the end.
+    pub(super) async fn next(&mut self, client: &Client, wait_ms: u32) -> Result<Option<LogPiece>, ClientError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.params.wait_ms = wait_ms;
+        let piece = match client.call::<HooksReadLog>(self.params.clone()).await {
+            Ok(piece) => piece,
+            // It was queued, and then held back.
+            Err(error) if error.code() == ErrorCode::RunUnknown => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.params.offset = piece.next;
+        self.ended = piece.ended;
+        Ok(Some(piece))
+    }
+}
+
+/// Puts reads together to lines, for each stream of one command.
+#[derive(Debug)]
+pub(super) struct Lines {
+    prefix: String,
+    printer: Printer,
+    sink: Sink,
+    open: HashMap<bool, String>,
+}
+
+impl Lines {
+    pub(super) fn new(prefix: String, printer: Printer, sink: Sink) -> Self {
+        Self { prefix, printer, sink, open: HashMap::new() }
+    }
+
+    pub(super) fn print(&mut self, piece: &LogPiece) {
+        self.tell_cut(piece);
+        for read in &piece.reads {
+            self.add(read.stream, &read.text);
+        }
+    }
+
+    pub(super) fn tell_cut(&self, piece: &LogPiece) {
+        if piece.cut.get() > 0 {
+            self.printer.note(&format!("{}... {} bytes of the log were cut here", self.prefix, piece.cut.get()));
+        }
+    }
+
+    pub(super) fn add(&mut self, stream: LogStream, text: &str) {
+        let is_error = stream == LogStream::Stderr;
+        let mut open = self.open.remove(&is_error).unwrap_or_default();
+        open.push_str(text);
+        let mut rest = open.as_str();
+        while let Some((line, after)) = rest.split_once('\n') {
+            self.line(is_error, line);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            self.open.insert(is_error, rest.to_owned());
+        }
+    }
+
+    /// Prints what has no line's end.
+    pub(super) fn finish(&mut self) {
+        for is_error in [false, true] {
+            if let Some(line) = self.open.remove(&is_error) {
+                self.line(is_error, &line);
+            }
+        }
+    }
+
+    fn line(&self, is_error: bool, line: &str) {
+        let line = format!("{}{line}", self.prefix);
+        if is_error || self.sink == Sink::Notes { self.printer.note(&line) } else { self.printer.data(&line) }
+    }
+}
+
+/// Runs `futures` side by side to their ends.
+async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut running: Vec<Pin<Box<_>>> = futures.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    poll_fn(move |context| {
+        for (future, result) in running.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *result = Some(value);
+            }
+        }
+        if results.iter().any(Option::is_none) {
+            Poll::Pending
+        } else {
+            Poll::Ready(results.drain(..).flatten().collect())
+        }
+    })
+    .await
+}

@@ -1,0 +1,115 @@
+//! `burrow hook log`: what a hook printed, past and live.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use burrow_protocol::error::{ErrorCode, ErrorData};
+use burrow_protocol::hooks::{HookState, ListRunsParams, LogRead, RunSummary};
+use burrow_protocol::methods::HooksRuns;
+use jiff::Timestamp;
+
+use super::follow::{Lines, Sink, Tail, follow_run, prefix};
+use super::target::Target;
+use crate::cli::context::{Context, Start};
+use crate::cli::exit::{ExitStatus, Told};
+use crate::client::{Client, ClientError};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which hook, or which of its commands
+    #[arg(value_name = "HOOK[/COMMAND]")]
+    target: Target,
+    /// Go on with what it prints from now on, until it has ended
+    #[arg(long, short)]
+    follow: bool,
+    /// Which run, such as `12-postCreate` [default: the newest]
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
+    let client = context.connect(Start::IfNeeded).await?;
+    let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
+    let listed = client.call::<HooksRuns>(params).await?;
+    let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
+    if context.printer.is_json() {
+        context.printer.json(&run);
+    } else if args.follow {
+        follow_run(&client, context.workspace(), &run, context.printer, Sink::Streams).await?;
+    } else {
+        print(&client, context, &run).await?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The run that is meant, with only the commands that are meant.
+fn choose(runs: Vec<RunSummary>, args: &Args) -> Option<RunSummary> {
+    let is_meant = |run: &RunSummary| match (&args.run, &args.target.command) {
+        (Some(id), _) => run.run_id == *id,
+        (None, Some(command)) => run.commands.contains(command),
+        (None, None) => args.follow || run.state != HookState::Pending,
+    };
+    let mut run = runs.into_iter().find(is_meant)?;
+    if let Some(command) = &args.target.command {
+        run.commands.retain(|name| name == command);
+    }
+    Some(run)
+}
+
+fn unknown(args: &Args) -> Told {
+    let message = match &args.run {
+        Some(run) => format!("{run} is no run of {} on record", args.target.hook),
+        None => format!("{} has not run", args.target),
+    };
+    Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".to_owned())))
+}
+
+/// What one command has printed so far.
+struct Source {
+    tail: Tail,
+    lines: Lines,
+    reads: VecDeque<LogRead>,
+    exhausted: bool,
+}
+
+impl Source {
+    async fn fill(&mut self, client: &Client) -> Result<(), ClientError> {
+        while self.reads.is_empty() && !self.exhausted {
+            match self.tail.next(client, 0).await? {
+                Some(piece) if !piece.reads.is_empty() || piece.cut.get() > 0 => {
+                    self.lines.tell_cut(&piece);
+                    self.reads.extend(piece.reads);
+                }
+                Some(_) | None => self.exhausted = true,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints what there is, the commands' output merged by time.
+async fn print(client: &Client, context: &Context, run: &RunSummary) -> Result<()> {
+    let mut sources: Vec<_> = run
+        .commands
+        .iter()
+        .map(|command| Source {
+            tail: Tail::new(context.workspace(), &run.run_id, command),
+            lines: Lines::new(prefix(context.printer, run, command), context.printer, Sink::Streams),
+            reads: VecDeque::new(),
+            exhausted: false,
+        })
+        .collect();
+    loop {
+        for source in &mut sources {
+            source.fill(client).await?;
+        }
+        let time = |source: &Source| source.reads.front().and_then(|read| read.time.parse::<Timestamp>().ok());
+        let oldest = sources.iter_mut().filter(|source| !source.reads.is_empty()).min_by_key(|source| time(source));
+        let Some(source) = oldest else { break };
+        if let Some(read) = source.reads.pop_front() {
+            source.lines.add(read.stream, &read.text);
+        }
+    }
+    sources.iter_mut().for_each(|source| source.lines.finish());
+    Ok(())
+}

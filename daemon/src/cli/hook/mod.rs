@@ -1,0 +1,49 @@
+//! `burrow hook ...`: lifecycle hooks.
+
+mod r#await;
+mod exec;
+mod list;
+mod log;
+mod retry;
+mod run;
+mod skip;
+
+pub(super) mod follow; // the output of runs, as it comes; `burrow up` uses it too
+pub(super) mod render; // pure: statuses as text and exit codes
+mod target; // HOOK[/COMMAND]
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use super::context::Context;
+use super::exit::ExitStatus;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every hook and how it stands
+    List(list::Args),
+    /// Run what is due of a hook
+    Run(run::Args),
+    /// Run a command and record it as a run of a hook
+    Exec(exec::Args),
+    /// Run again what did not succeed
+    Retry(retry::Args),
+    /// Count a hook as done without running it
+    Skip(skip::Args),
+    /// Show what a hook printed
+    Log(log::Args),
+    /// Wait until a hook neither waits nor runs
+    Await(r#await::Args),
+}
+
+pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitStatus> {
+    match command {
+        Command::List(args) => list::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
+        Command::Exec(args) => exec::run(args, context).await,
+        Command::Retry(args) => retry::run(args, context).await,
+        Command::Skip(args) => skip::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
+        Command::Await(args) => r#await::run(args, context).await,
+    }
+}

@@ -1,0 +1,97 @@
+//! The loop: one input after another is taken, the machine steps, and what follows from it is carried out.
+//!
+//! A turn is: the step, what it asks for, what may start now, what is shown, the answers. So whoever has an answer finds
+//! the status up to date.
+
+use burrow_protocol::model::Reason;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::HooksContext;
+use super::engine::{Engine, Input};
+use super::error::HookError;
+use super::journal::{Journal, Opened};
+use super::messages::HookRequest;
+use crate::coded::Coded;
+use crate::model::HooksPart;
+
+/// Runs the hooks of one workspace until it is told to stop; hooks in flight then go on under their shims.
+#[derive(Debug)]
+pub struct HooksActor {
+    context: HooksContext,
+    mailbox: mpsc::Receiver<HookRequest>,
+    turned: watch::Sender<()>,
+}
+
+impl HooksActor {
+    pub(super) const fn new(
+        context: HooksContext,
+        mailbox: mpsc::Receiver<HookRequest>,
+        turned: watch::Sender<()>,
+    ) -> Self {
+        Self { context, mailbox, turned }
+    }
+
+    /// Takes over what an earlier daemon started, then serves requests.
+    #[tracing::instrument(name = "hooks", skip_all, fields(workspace = %self.context.workspace))]
+    pub async fn run(mut self, stop: CancellationToken) {
+        let Some(opened) = self.open(&stop).await else { return };
+        let mut settings = self.context.settings.clone();
+        let (mut engine, mut reports) = Engine::new(self.context, opened, self.turned);
+        engine.take_over().await;
+        loop {
+            engine.finish_turn().await;
+            let input = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(report) = reports.recv() => Input::Report(report),
+                Ok(()) = settings.changed() => Input::SettingsChanged,
+                Some(request) = self.mailbox.recv() => Input::Request(request),
+                else => return,
+            };
+            engine.turn(input).await;
+        }
+    }
+
+    /// Reads what is on disk. While that fails, every request is answered with why, and the next one tries again.
+    async fn open(&mut self, stop: &CancellationToken) -> Option<Opened> {
+        loop {
+            let (layout, container) = (self.context.layout.clone(), self.context.container.clone());
+            let opened = tokio::task::spawn_blocking(move || Journal::open(&layout, &container)).await;
+            let error = match opened {
+                Ok(Ok(opened)) => return Some(opened),
+                Ok(Err(error)) => error,
+                Err(_) => HookError::Stopping,
+            };
+            let reasons = vec![reason(&error)];
+            self.context.publisher.hooks(&HooksPart { reasons, ..HooksPart::default() });
+            let request = tokio::select! {
+                () = stop.cancelled() => return None,
+                request = self.mailbox.recv() => request?,
+            };
+            refuse(request, error);
+        }
+    }
+}
+
+/// An error as the status shows it.
+pub(super) fn reason(error: &HookError) -> Reason {
+    let data = error.to_data();
+    Reason { code: Some(data.code), message: data.message, hint: data.hint }
+}
+
+/// Whoever asked may be gone: then nobody needs the answer.
+fn refuse(request: HookRequest, error: HookError) {
+    match request {
+        HookRequest::Up { reply, .. }
+        | HookRequest::Run { reply, .. }
+        | HookRequest::Exec { reply, .. }
+        | HookRequest::Retry { reply, .. } => drop(reply.send(Err(error))),
+        HookRequest::Skip { reply, .. }
+        | HookRequest::CancelAll { reply }
+        | HookRequest::Settled { reply, .. }
+        | HookRequest::Status { reply } => drop(reply.send(Err(error))),
+        HookRequest::Cancel { reply, .. } => drop(reply.send(Err(error))),
+        HookRequest::Runs { reply, .. } => drop(reply.send(Err(error))),
+        HookRequest::Locate { reply, .. } => drop(reply.send(Err(error))),
+    }
+}

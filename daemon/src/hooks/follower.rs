@@ -1,0 +1,88 @@
+//! Follows one command under its shim, from its start or from where an earlier daemon left it, to its end.
+//!
+//! Not here: what the end means for other commands (`machine`).
+
+use camino::Utf8PathBuf;
+use tokio::sync::watch;
+
+use super::fate::{Fate, leftovers};
+use super::machine::CommandEnd;
+use crate::coded::with_causes;
+use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec};
+
+/// What there is of a command: one that goes on, or how it ended.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Alive(Shim),
+    Ended(CommandEnd),
+}
+
+/// Starts a command. Where that fails the folder tells whether it ran all the same.
+pub(crate) async fn start(spec: ShimSpec) -> Progress {
+    let folder = spec.folder.clone();
+    let error = match process::start(spec).await {
+        Ok(shim) => return Progress::Alive(shim),
+        Err(error) => error,
+    };
+    match find(folder).await {
+        Progress::Ended(end) if end.fate == Fate::NeverStarted => {
+            Progress::Ended(CommandEnd::bare(Fate::not_started(with_causes(&error))))
+        }
+        progress => progress,
+    }
+}
+
+/// Looks for a command that was recorded as running.
+pub(crate) async fn find(folder: Utf8PathBuf) -> Progress {
+    match process::find(&folder).await {
+        Ok(Found::Alive(shim)) => Progress::Alive(shim),
+        Ok(Found::Ended(outcome)) => Progress::Ended(CommandEnd::from(&outcome)),
+        Ok(Found::Abandoned) => Progress::Ended(CommandEnd::bare(Fate::NeverStarted)),
+        Ok(Found::Lost) => Progress::Ended(CommandEnd::bare(Fate::Interrupted)),
+        Err(error) => {
+            tracing::error!(%folder, error = with_causes(&error), "cannot tell how a command ended");
+            Progress::Ended(CommandEnd { note: Some(with_causes(&error)), ..CommandEnd::bare(Fate::Interrupted) })
+        }
+    }
+}
+
+/// Follows a command to its end. Each growth of `cancels` asks its shim to end it; the second kills at once.
+pub(crate) async fn follow(mut shim: Shim, mut cancels: watch::Receiver<u32>) -> CommandEnd {
+    let mut told = 0;
+    loop {
+        tokio::select! {
+            ended = shim.ended() => return match ended {
+                Ok(Ended::Outcome(outcome)) => CommandEnd::from(&outcome),
+                Ok(Ended::Lost) => CommandEnd::bare(Fate::Interrupted),
+                Err(error) => CommandEnd { note: Some(with_causes(&error)), ..CommandEnd::bare(Fate::Interrupted) },
+            },
+            count = more_than(told, &mut cancels) => {
+                told = count;
+                if let Err(error) = shim.cancel().await {
+                    tracing::warn!(error = with_causes(&error), "cannot cancel a command");
+                }
+            }
+        }
+    }
+}
+
+/// Resolves when `count` is more than `told`; never, once nobody can ask any more.
+async fn more_than(told: u32, count: &mut watch::Receiver<u32>) -> u32 {
+    let seen = count.wait_for(|count| *count > told).await.map(|count| *count);
+    match seen {
+        Ok(count) => count,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+impl CommandEnd {
+    pub(crate) const fn bare(fate: Fate) -> Self {
+        Self { fate, started_at: None, note: None }
+    }
+}
+
+impl From<&Outcome> for CommandEnd {
+    fn from(outcome: &Outcome) -> Self {
+        Self { fate: Fate::from(outcome), started_at: Some(outcome.started_at.clone()), note: leftovers(outcome) }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a command becomes when it starts: arguments, environment, folder. Pure.
+//!
+//! The environment is the caller's, changed by `remoteEnv`; it goes to the shim and nowhere else.
+
+use std::collections::BTreeMap;
+
+use burrow_protocol::settings::SingleCommand;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::command::Command;
+use super::machine::{Cause, Job};
+use crate::process::{self, ShimSpec, Survivors};
+use crate::workspace::files::devcontainer::Settings;
+use crate::workspace::files::substitute::{SubstituteError, Substitution, substitute};
+
+/// From TERM to KILL.
+const GRACE_MS: u32 = 10_000;
+/// How long output is read that a background process holds open.
+const LEAK_MS: u32 = 1_000;
+
+/// What does not depend on the command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) workspace: &'a Utf8Path,
+    pub(crate) container_id: &'a str,
+    pub(crate) settings: &'a Settings,
+}
+
+/// What the shim of one command is told.
+///
+/// # Errors
+/// [`SubstituteError`]: then the command cannot start.
+pub(crate) fn spec(
+    place: &Place<'_>,
+    job: &Job,
+    command: &Command,
+    folder: Utf8PathBuf,
+) -> Result<ShimSpec, SubstituteError> {
+    let (argv, env, cwd) = match &job.cause {
+        // Its caller's shell has done all that is to be done to it.
+        Cause::Exec { argv, cwd, .. } => (argv.clone(), job.caller.env.as_ref().clone(), cwd.clone()),
+        Cause::Due | Cause::Retry | Cause::Again => {
+            let env = environment(place, &job.caller.env)?;
+            (arguments(place, &command.line, &env)?, env, place.workspace.to_owned())
+        }
+    };
+    Ok(ShimSpec {
+        schema: process::SCHEMA,
+        run: folder.to_string(),
+        secrets: secrets(place.settings, &env),
+        folder,
+        argv,
+        env,
+        cwd,
+        timeout_ms: None,
+        grace_ms: GRACE_MS,
+        leak_ms: LEAK_MS,
+        survivors: Survivors::KeepOnSuccess,
+        lifeline: false,
+    })
+}
+
+/// The values in `env` that must not be seen.
+pub(crate) fn secrets(settings: &Settings, env: &BTreeMap<String, String>) -> Vec<String> {
+    let values = settings.burrow.secrets.iter().filter_map(|name| env.get(name));
+    values.filter(|value| value.len() >= 4).cloned().collect()
+}
+
+/// The caller's environment with `remoteEnv` over it: `null` unsets.
+fn environment(
+    place: &Place<'_>,
+    caller: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, SubstituteError> {
+    let mut env = caller.clone();
+    for (name, value) in &place.settings.devcontainer.remote_env {
+        match value {
+            Some(value) => env.insert(name.clone(), substitute(value, &place.substitution(caller))?),
+            None => env.remove(name),
+        };
+    }
+    Ok(env)
+}
+
+fn arguments(
+    place: &Place<'_>,
+    line: &SingleCommand,
+    env: &BTreeMap<String, String>,
+) -> Result<Vec<String>, SubstituteError> {
+    let context = place.substitution(env);
+    match line {
+        SingleCommand::Shell(line) => Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), substitute(line, &context)?]),
+        SingleCommand::Exec(argv) => argv.iter().map(|argument| substitute(argument, &context)).collect(),
+    }
+}
+
+impl Place<'_> {
+    const fn substitution<'a>(&'a self, env: &'a BTreeMap<String, String>) -> Substitution<'a> {
+        Substitution { workspace: self.workspace, env, container_id: self.container_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use burrow_protocol::hooks::{HookName, HookOrigin};
+    use burrow_protocol::settings::SingleCommand;
+
+    use super::{Place, spec};
+    use crate::hooks::command::Command;
+    use crate::hooks::machine::{Cause, Job};
+    use crate::hooks::record::RunId;
+    use crate::process::{Caller, ShimSpec};
+    use crate::workspace::files::devcontainer::Settings;
+
+    fn job(cause: Cause) -> Job {
+        let env = [("HOME", "/home/me"), ("TOKEN", "hunter2"), ("PIN", "123"), ("OLD", "x")];
+        let env: BTreeMap<_, _> = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Job {
+            run: RunId { number: 1, hook: HookName::PostCreate },
+            origin: HookOrigin::Devcontainer,
+            commands: Vec::new(),
+            cause,
+            caller: Caller { env: Arc::new(env), cwd: "/elsewhere".into(), trusted: true },
+        }
+    }
+
+    fn settings() -> Settings {
+        let mut settings = Settings::default();
+        settings.burrow.secrets = ["TOKEN", "PIN", "NONE"].map(str::to_owned).to_vec();
+        settings.devcontainer.remote_env = [("BIN", Some("${containerEnv:HOME}/bin")), ("OLD", None)]
+            .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .into();
+        settings
+    }
+
+    fn built(job: &Job, line: SingleCommand) -> ShimSpec {
+        let settings = settings();
+        let place = Place { workspace: "/work/api".into(), container_id: "c", settings: &settings };
+        spec(&place, job, &Command::new("", line), "/state/runs/1-postCreate/main".into()).unwrap()
+    }
+
+    #[test]
+    fn a_configured_command_runs_in_the_workspace_with_remote_env() {
+        let spec = built(&job(Cause::Due), SingleCommand::Shell("ls ${containerEnv:BIN}".to_owned()));
+        assert_eq!(spec.argv, ["/bin/sh", "-c", "ls /home/me/bin"]);
+        assert_eq!(spec.cwd, "/work/api");
+        assert_eq!(spec.env.get("BIN").map(String::as_str), Some("/home/me/bin"), "set over the caller's");
+        assert_eq!(spec.env.get("OLD"), None, "null unsets");
+        assert_eq!(spec.secrets, ["hunter2"], "a value of three bytes would mask too much");
+    }
+
+    #[test]
+    fn an_array_is_run_without_a_shell() {
+        let argv = ["echo", "$HOME", "${containerWorkspaceFolder}"].map(str::to_owned).to_vec();
+        assert_eq!(built(&job(Cause::Again), SingleCommand::Exec(argv)).argv, ["echo", "$HOME", "/work/api"]);
+    }
+
+    #[test]
+    fn a_recorded_command_line_is_left_as_its_caller_made_it() {
+        let argv = vec!["echo".to_owned(), "${containerEnv:HOME}".to_owned()];
+        let job = job(Cause::Exec { argv: argv.clone(), cwd: "/sub".into(), within: None });
+        let spec = built(&job, SingleCommand::Exec(vec!["masked".to_owned()]));
+        assert_eq!((spec.argv, spec.cwd.as_str()), (argv, "/sub"));
+        assert_eq!(spec.env, *job.caller.env);
+    }
+
+    #[test]
+    fn a_variable_without_a_name_is_told() {
+        let settings = settings();
+        let place = Place { workspace: "/w".into(), container_id: "c", settings: &settings };
+        let command = Command::new("", SingleCommand::Shell("${containerEnv:}".to_owned()));
+        assert!(spec(&place, &job(Cause::Due), &command, "/f".into()).is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! What can be asked of the hook engine, and what its commands tell it. No functions.
+
+use burrow_protocol::hooks::{HookName, HookOrigin, HookStatus, RunSummary};
+use camino::Utf8PathBuf;
+use tokio::sync::{oneshot, watch};
+
+use super::error::HookError;
+use super::machine::{CommandEnd, Selection};
+use super::record::RunId;
+use crate::process::Caller;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, HookError>>;
+
+/// A request, as it waits in the mailbox.
+#[derive(Debug)]
+pub(crate) enum HookRequest {
+    /// Queue what is due of the hooks that belong to opening a workspace.
+    Up { caller: Caller, reply: Reply<Vec<RunId>> },
+    /// Queue one hook.
+    Run { what: Selection, again: bool, origin: Option<HookOrigin>, caller: Caller, reply: Reply<Vec<RunId>> },
+    /// Record a command line as a run of a hook.
+    Exec { what: Selection, argv: Vec<String>, cwd: Option<Utf8PathBuf>, caller: Caller, reply: Reply<Vec<RunId>> },
+    /// Queue what did not succeed.
+    Retry { what: Option<Selection>, caller: Caller, reply: Reply<Vec<RunId>> },
+    /// Count a hook as done.
+    Skip { what: Selection, why: Option<String>, reply: Reply<Vec<HookStatus>> },
+    /// End a run.
+    Cancel { run: RunId, reply: Reply<()> },
+    /// End every run, and answer when they have ended.
+    CancelAll { reply: Reply<Vec<HookStatus>> },
+    /// Answer when a hook, or everything, is at rest.
+    Settled { hook: Option<HookName>, reply: Reply<Vec<HookStatus>> },
+    /// The hooks as they stand.
+    Status { reply: Reply<Vec<HookStatus>> },
+    /// The runs on record, newest first.
+    Runs { hook: Option<HookName>, reply: Reply<Vec<RunSummary>> },
+    /// Where a command of a run stands.
+    Locate { run: RunId, command: String, reply: Reply<Whereabouts> },
+}
+
+/// Where a command of a run stands.
+#[derive(Debug)]
+pub(crate) enum Whereabouts {
+    /// It waits for its turn.
+    Queued,
+    /// It is about to start, or runs; then its output can be watched.
+    Running { output: Option<watch::Receiver<u64>> },
+    /// It has ended, or never was.
+    Over,
+}
+
+/// What a command tells.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Its shim runs it; the number of bytes it has written so far.
+    Started { run: RunId, command: String, output: watch::Receiver<u64> },
+    /// It ended.
+    Ended { run: RunId, command: String, end: CommandEnd },
+}

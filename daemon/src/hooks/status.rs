@@ -1,0 +1,124 @@
+//! How the hooks are shown: rows of the plan as the types of the wire. Pure.
+
+use burrow_protocol::error::ErrorCode;
+use burrow_protocol::hooks::{CommandStatus, HookOrigin, HookState, HookStatus};
+use burrow_protocol::model::Reason;
+
+use super::evidence::Runner;
+use super::ledger::Entry;
+use super::machine::{Job, Machine};
+use super::plan::{Row, Standing, full_name};
+use super::record::RunId;
+use crate::model::HooksPart;
+
+/// Everything there is to show; `trouble` is what kept a run from being written down.
+pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
+    let rows = machine.rows();
+    let mut reasons: Vec<_> = trouble.into_iter().cloned().chain(rows.iter().filter_map(reason)).collect();
+    let unclear = machine.runner() == Runner::Unclear && rows.iter().any(|row| row.state() == HookState::External);
+    if unclear {
+        reasons.push(unclear_runner());
+    }
+    let hooks = rows.iter().map(|row| hook(row, machine.queued(row.hook, row.origin), machine.runner())).collect();
+    HooksPart { hooks, working: !machine.is_idle(), reasons }
+}
+
+fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
+    let state = row.state();
+    // The command that the state of the whole speaks of.
+    let telling = row.commands.iter().filter(|command| command.state == state).max_by_key(|it| run(it));
+    let entry = telling.and_then(|command| command.entry.as_ref());
+    let waits = queued.filter(|_| state != HookState::Running);
+    let reason = match (telling, waits) {
+        (_, Some(_)) => Some("waits for its turn".to_owned()),
+        (Some(command), None) => reason_of(command, runner),
+        (None, None) => None,
+    };
+    HookStatus {
+        name: row.hook,
+        origin: row.origin,
+        state: if waits.is_some() { HookState::Pending } else { state },
+        run_id: waits.map(|job| job.run).or_else(|| entry?.run).map(|run| run.to_string()),
+        started_at: entry.and_then(|entry| entry.started_at.clone()),
+        duration_ms: duration(row),
+        exit_code: entry.and_then(|entry| entry.fate.exit_code()),
+        signal: entry.and_then(|entry| entry.fate.signal()),
+        reason,
+        blocked_by: row.held_by.clone().filter(|_| state == HookState::Blocked),
+        changed: row.commands.iter().any(|command| command.changed),
+        attempt: row
+            .commands
+            .iter()
+            .filter_map(|command| command.entry.as_ref())
+            .map(|it| it.attempt)
+            .max()
+            .unwrap_or(0),
+        commands: row.commands.iter().map(|it| command(it, waits, runner)).collect(),
+    }
+}
+
+fn command(standing: &Standing, waits: Option<&Job>, runner: Runner) -> CommandStatus {
+    let waits = waits.filter(|job| job.commands.iter().any(|command| command.name == standing.name));
+    let entry = standing.entry.as_ref();
+    CommandStatus {
+        name: standing.name.clone(),
+        state: if waits.is_some() { HookState::Pending } else { standing.state },
+        run_id: waits.map(|job| job.run).or_else(|| entry?.run).map(|run| run.to_string()),
+        started_at: entry.and_then(|entry| entry.started_at.clone()),
+        duration_ms: entry.and_then(|entry| entry.fate.duration_ms()),
+        exit_code: entry.and_then(|entry| entry.fate.exit_code()),
+        signal: entry.and_then(|entry| entry.fate.signal()),
+        reason: reason_of(standing, runner),
+        changed: standing.changed,
+    }
+}
+
+fn run(standing: &Standing) -> Option<RunId> {
+    standing.entry.as_ref()?.run
+}
+
+/// The commands run side by side: the longest says how long the hook took.
+fn duration(row: &Row) -> Option<u32> {
+    row.commands.iter().filter_map(|command| command.entry.as_ref()?.fate.duration_ms()).max()
+}
+
+fn reason_of(standing: &Standing, runner: Runner) -> Option<String> {
+    match standing.state {
+        HookState::External if runner == Runner::Unclear => Some("whether a tool ran it is unclear".to_owned()),
+        HookState::External => Some("a Dev Containers tool runs it".to_owned()),
+        _ => standing.entry.as_ref().and_then(told),
+    }
+}
+
+fn told(entry: &Entry) -> Option<String> {
+    let parts: Vec<_> = entry.fate.reason().into_iter().chain(entry.note.clone()).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What needs attention about one hook.
+fn reason(row: &Row) -> Option<Reason> {
+    let bad = row.commands.iter().find(|command| command.entry.as_ref().is_some_and(|entry| entry.fate.is_bad()))?;
+    let name = full_name(row.hook, &bad.name);
+    let code = if bad.state == HookState::Interrupted { ErrorCode::RunInterrupted } else { ErrorCode::HookFailed };
+    let why = bad.entry.as_ref().and_then(told).unwrap_or_else(|| "it did not succeed".to_owned());
+    let again = match row.origin {
+        HookOrigin::Burrow | HookOrigin::Devcontainer => format!("`burrow hook retry {name}`"),
+        HookOrigin::Exec => format!("`burrow hook exec {name} -- ...`"),
+    };
+    Some(Reason {
+        code: Some(code.code().to_owned()),
+        message: format!("{name} did not succeed: {why}"),
+        hint: Some(format!("see `burrow hook log {name}`, then {again} or `burrow hook skip {name}`")),
+    })
+}
+
+fn unclear_runner() -> Reason {
+    Reason {
+        code: None,
+        message:
+            "the home directory has marks of a Dev Containers tool that are older than this container: whether it \
+                  runs the hooks of devcontainer.json is unclear, so they were left alone"
+                .to_owned(),
+        hint: Some("run them with `burrow hook run HOOK --again --origin devcontainer`".to_owned()),
+    }
+}

@@ -1,0 +1,16 @@
+//! `burrow/hooks/exec`: starts a command line and records it as a run of a hook. Called by `burrow hook exec`.
+
+use burrow_protocol::error::ErrorCode;
+use burrow_protocol::hooks::{ExecHookParams, StartedHooks};
+
+use crate::rpc::{Failure, Result, Session};
+
+pub(crate) async fn handle(session: &Session, params: ExecHookParams) -> Result<StartedHooks> {
+    let ExecHookParams { workspace, hook, command, argv, cwd } = params;
+    if argv.is_empty() {
+        return Err(Failure::new(ErrorCode::BadRequest, "`argv` names no program", None));
+    }
+    let workspace = session.workspace(&workspace)?;
+    let runs = workspace.hooks.exec(hook, command, argv, cwd.map(Into::into), session.caller()).await?;
+    Ok(StartedHooks { runs })
+}

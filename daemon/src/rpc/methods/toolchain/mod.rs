@@ -1,0 +1,9 @@
+//! `burrow/toolchain/...`: the Go tools of a workspace.
+
+pub(super) mod r#await;
+pub(super) mod list;
+pub(super) mod plan;
+pub(super) mod repair;
+pub(super) mod rollback;
+pub(super) mod update;
+pub(super) mod verify;
