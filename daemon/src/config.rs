@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::coded::Coded;
 use crate::durable::StateLayout;
+use crate::process::user::User;
 
 /// The state directory: ledger, runs, generations, the rendezvous. Default: `/var/lib/burrow/UID` where that is, else
 /// `/var/tmp/burrow-UID`.
@@ -134,6 +135,24 @@ pub fn process_env() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What a process needs to be itself, of the environment `env`: the environment of work whose caller sent none. As `user`,
+/// where this process has become somebody else than its environment says.
+#[must_use]
+pub fn base_env(env: &BTreeMap<String, String>, user: Option<&User>) -> BTreeMap<String, String> {
+    const KEPT: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+    let kept = |name: &str| KEPT.contains(&name) || name.starts_with("GO");
+    let mut base: BTreeMap<_, _> =
+        env.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(user) = user {
+        for (name, value) in
+            [("HOME", &user.home), ("USER", &user.name), ("LOGNAME", &user.name), ("SHELL", &user.shell)]
+        {
+            base.insert(name.to_owned(), value.clone());
+        }
+    }
+    base
+}
+
 fn default_state_dir(uid: u32) -> Utf8PathBuf {
     let prepared = Utf8Path::new("/var/lib/burrow").join(uid.to_string());
     if prepared.is_dir() { prepared } else { format!("/var/tmp/burrow-{uid}").into() }
@@ -151,7 +170,7 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Config, ConfigError, parse_ports};
+    use super::{Config, ConfigError, User, base_env, parse_ports};
 
     #[test]
     fn ranges_of_ports() {
@@ -164,6 +183,23 @@ mod tests {
         ] {
             assert_eq!(parse_ports(text).ok(), expected, "{why}");
         }
+    }
+
+    #[test]
+    fn work_without_an_environment_has_what_it_needs_and_no_secret() {
+        let env = [("PATH", "/bin"), ("GOPROXY", "off"), ("TOKEN", "secret"), ("HOME", "/root")];
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let user = User {
+            name: "me".into(),
+            uid: 1000,
+            gid: 1000,
+            groups: vec![1000],
+            home: "/home/me".into(),
+            shell: "/bin/sh".into(),
+        };
+        let base = base_env(&env, Some(&user));
+        assert_eq!(base.get("HOME").map(String::as_str), Some("/home/me"), "root's home is not this user's");
+        assert_eq!(base.keys().collect::<Vec<_>>(), ["GOPROXY", "HOME", "LOGNAME", "PATH", "SHELL", "USER"]);
     }
 
     #[test]

@@ -149,22 +149,23 @@ impl Coded for OpenError {
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
+    base_env: BTreeMap<String, String>,
     container: ContainerStatus,
     _lock: Lock,
 }
 
-/// Takes the state directory, or says who has it. Blocks.
+/// Takes the state directory, or says who has it. Blocks. `base_env` is the environment of work whose caller sends none.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn prepare(config: Config) -> Result<Prepared, StartError> {
+pub fn prepare(config: Config, base_env: BTreeMap<String, String>) -> Result<Prepared, StartError> {
     durable::create_dir(config.state.dir())?;
     check_state_dir(config.state.dir())?;
     let lock = Lock::try_take(&config.state.lock())?
         .ok_or_else(|| StartError::Running { state_dir: config.state.dir().to_owned() })?;
     durable::create_dir(&config.state.workspaces())?;
     let container = container::identify(&config.state)?;
-    Ok(Prepared { config, container, _lock: lock })
+    Ok(Prepared { config, base_env, container, _lock: lock })
 }
 
 /// Refuses a directory that another user could have prepared.
@@ -191,6 +192,8 @@ pub struct Core {
     pub model: Model,
     /// The port broker.
     pub debug: Debug,
+    /// The environment of work whose caller sent none: root's command line does not send its own to another user's daemon.
+    pub base_env: Arc<BTreeMap<String, String>>,
     config: Config,
     container: ContainerStatus,
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
@@ -232,7 +235,7 @@ pub async fn run(
     cancel: CancellationToken,
     ready: impl FnOnce(&Rendezvous),
 ) -> Result<(), StartError> {
-    let Prepared { config, container, _lock } = prepared;
+    let Prepared { config, base_env, container, _lock } = prepared;
     let listener = Listener::bind(&config.socket)?;
     let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
     let model = Model::new(container.clone());
@@ -247,6 +250,7 @@ pub async fn run(
     let core = Arc::new(Core {
         model,
         debug,
+        base_env: Arc::new(base_env),
         config,
         container,
         workspaces: Mutex::default(),

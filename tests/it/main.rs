@@ -5,8 +5,10 @@
 
 mod daemon;
 mod debug;
+mod hooks;
 mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod toolchain;
 mod wire;

@@ -72,7 +72,11 @@ class Window {
   /** Runs `burrow` in the workspace. Gives its exit code and output; does not fail. */
   async burrow(...args) {
     try {
-      const { stdout, stderr } = await promisify(execFile)(BURROW, args, { cwd: this.workspace, env: this.env });
+      const { stdout, stderr } = await promisify(execFile)(BURROW, args, {
+        cwd: this.workspace,
+        env: this.env,
+        timeout: DEADLINE,
+      });
       return { code: 0, stdout, stderr };
     } catch (error) {
       return { code: error.code, stdout: error.stdout, stderr: error.stderr };
@@ -139,11 +143,12 @@ class Window {
     }
   }
 
+  /** The extension's output since the window was first opened; each reload begins another file. */
   outputSoFar() {
     const logs = join(this.root, "data/logs");
     const files = existsSync(logs) ? readdirSync(logs, { recursive: true }) : [];
-    const file = files.find((path) => path.endsWith("burrow-dev.burrow/Burrow.log"));
-    return file === undefined ? "" : readFileSync(join(logs, file), "utf8");
+    const ours = files.filter((path) => path.endsWith("burrow-dev.burrow/Burrow.log")).sort();
+    return ours.map((path) => readFileSync(join(logs, path), "utf8")).join("");
   }
 
   /** What `burrow status --json` prints. */

@@ -9,6 +9,9 @@ import type { ClientOptions, ModelChanged, Notifications, Requests, ServerDetail
 
 const CHANGED: keyof Notifications = "burrow/model/changed";
 
+/** How long a daemon may take to say its first words, in milliseconds: it may be on a cold and busy machine. */
+const FIRST_WORDS = 20_000;
+
 /** Is told every new status, from the first on. */
 type Listener = (details: ServerDetails, status: Status) => void;
 
@@ -58,16 +61,20 @@ export class Connection {
         },
       },
     );
+    socket.setTimeout(FIRST_WORDS, () => {
+      socket.destroy(new Error(`The daemon at ${path} said nothing for ${FIRST_WORDS / 1000} s.`));
+    });
     try {
       await client.start();
       const details = client.initializeResult?.capabilities.experimental as ServerDetails;
       const connection = new Connection(client, details, closed, changed);
       client.onNotification(CHANGED, (change: ModelChanged) => { connection.take(change); });
       await connection.subscribe();
+      socket.setTimeout(0);
       return connection;
     } catch (error) {
       socket.destroy();
-      throw error;
+      throw socket.errored ?? error;
     }
   }
 

@@ -70,9 +70,9 @@ export class Daemon implements vscode.Disposable {
       const connection = await this.opening;
       if (connection !== undefined) {
         failures = 0;
-        this.output.info(`connected to daemon ${connection.details.pid}, build ${connection.details.build}`);
+        this.say(`connected to daemon ${connection.details.pid}, build ${connection.details.build}`);
         await connection.closed;
-        this.output.info("the connection is closed");
+        this.say("the connection is closed");
       }
       // A failure is tried again in a while. Where no daemon is wanted there is nothing to try.
       const retry = connection !== undefined || this.current.kind === "failed";
@@ -98,7 +98,7 @@ export class Daemon implements vscode.Disposable {
 
   /** Begins again, with the folders and the trust of now. */
   private async reconnect(why: string): Promise<void> {
-    this.output.info(`connecting again: ${why}`);
+    this.say(`connecting again: ${why}`);
     await (await this.opening)?.close();
     this.wake();
   }
@@ -160,8 +160,14 @@ export class Daemon implements vscode.Disposable {
   /** Runs `burrow VERB` to its end. */
   private async burrow(verb: "start" | "restart"): Promise<void> {
     const program = findProgram(setting("path") as string | null, this.extensionPath, process.env);
-    this.output.info(`running ${program} ${verb}`);
+    this.say(`running ${program} ${verb}`);
     await runProgram(program, [verb], windowEnvironment(process.env), homedir());
+  }
+
+  private say(text: string): void {
+    if (!this.disposed) {
+      this.output.info(text);
+    }
   }
 
   private show(state: DaemonState): void {
@@ -175,10 +181,10 @@ export class Daemon implements vscode.Disposable {
   private async pause(milliseconds: number | undefined, event: Promise<void>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     if (milliseconds === undefined) {
-      this.output.info(`waiting for a daemon in ${this.directory}`);
+      this.say(`waiting for a daemon in ${this.directory}`);
       await event;
     } else {
-      this.output.info(`trying again in ${milliseconds / 1000} s`);
+      this.say(`trying again in ${milliseconds / 1000} s`);
       const time = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, milliseconds);
       });

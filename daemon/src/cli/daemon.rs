@@ -1,5 +1,6 @@
 //! `burrow daemon`: the daemon itself, in the foreground.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
@@ -10,9 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::exit::ExitStatus;
-use crate::client::Identity;
 use crate::coded::Coded;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::daemon::{self, StartError};
 use crate::durable::Appender;
 use crate::process::user::become_user;
@@ -26,10 +26,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus> {
     let finder = context.finder().clone();
-    if let Identity { become_user: Some(user), .. } = &finder.identity {
+    let user = finder.identity.become_user.as_ref();
+    if let Some(user) = user {
         become_user(user)?;
     }
-    match serve(finder.config, args.report, context) {
+    let base_env = config::base_env(&config::process_env(), user);
+    match serve(finder.config, base_env, args.report, context) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if args.report => {
             say(&error.to_data());
@@ -39,10 +41,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus> {
     }
 }
 
-fn serve(config: Config, report: bool, context: &Context) -> Result<(), StartError> {
+fn serve(
+    config: Config,
+    base_env: BTreeMap<String, String>,
+    report: bool,
+    context: &Context,
+) -> Result<(), StartError> {
     let log = config.state.log();
     let filter = EnvFilter::new(&config.log);
-    let prepared = daemon::prepare(config)?;
+    let prepared = daemon::prepare(config, base_env)?;
     if report {
         // A session leader already is one that a terminal cannot take down.
         let _ = rustix::process::setsid();

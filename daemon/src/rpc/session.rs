@@ -122,7 +122,12 @@ impl LanguageServer for Session {
     async fn initialize(&self, params: InitializeParams) -> jsonrpc::Result<InitializeResult> {
         let options = options(params.initialization_options.clone())?;
         let protocol = agree(options.protocol)?;
-        let caller = Caller { env: Arc::new(options.environment), cwd: options.cwd.into(), trusted: options.trusted };
+        let env = if options.environment.is_empty() {
+            Arc::clone(&self.core.base_env)
+        } else {
+            Arc::new(options.environment)
+        };
+        let caller = Caller { env, cwd: options.cwd.into(), trusted: options.trusted };
         // `tower-lsp` lets one `initialize` through, so nobody was here before.
         let _ = self.caller.set(caller);
         let workspaces = self.open(&params).await?;

@@ -1,0 +1,134 @@
+//! A module proxy of the test's own: a folder in the layout of GOPROXY, with one module of programs that do nothing.
+//!
+//! An empty `main` is built in seconds; what is tested is what is around it.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::sandbox::Sandbox;
+
+const MODULE: &str = "tools.example.test/tiny";
+const MAIN: &str = "package main\n\nfunc main() {}\n";
+/// The tools that every workspace gets; here they come from the module of the test.
+const NAMES: [&str; 3] = ["dlv", "goimports", "gopls"];
+
+/// A proxy in a folder.
+pub(super) struct Proxy {
+    folder: TempDir,
+}
+
+impl Proxy {
+    /// With these versions of the module.
+    pub(super) fn with(versions: &[&str]) -> Self {
+        let proxy = Self { folder: TempDir::new().unwrap() };
+        for version in versions {
+            proxy.publish(version, MAIN);
+        }
+        proxy
+    }
+
+    /// Publishes a version of the module, or replaces it, with `main` as the source of each program.
+    pub(super) fn publish(&self, version: &str, main: &str) {
+        let folder = self.path().join(MODULE).join("@v");
+        let go_mod = format!("module {MODULE}\n\ngo 1.18\n");
+        write(&folder.join(format!("{version}.info")), &json!({ "Version": version }).to_string());
+        write(&folder.join(format!("{version}.mod")), &go_mod);
+        let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let mut files = vec![("go.mod".to_owned(), go_mod.as_str())];
+        files.extend(NAMES.map(|name| (format!("cmd/{name}/main.go"), main)));
+        for (path, text) in files {
+            zip.start_file(format!("{MODULE}@{version}/{path}"), SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(folder.join(format!("{version}.zip")))
+            .unwrap()
+            .write_all(&zip.finish().unwrap().into_inner())
+            .unwrap();
+        let list = folder.join("list");
+        let known = std::fs::read_to_string(&list).unwrap_or_default();
+        if !known.lines().any(|line| line == version) {
+            write(&list, &format!("{known}{version}\n"));
+        }
+    }
+
+    /// The value of GOPROXY that leads here.
+    pub(super) fn url(&self) -> String {
+        format!("file://{}", self.path())
+    }
+
+    fn path(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.folder.path()).unwrap()
+    }
+}
+
+/// The setting `tools` that takes all three tools from the proxy at `version`.
+pub(super) fn tools(version: &str) -> Value {
+    let tool = |name: &&str| {
+        let tool = json!({ "package": format!("{MODULE}/cmd/{name}"), "version": version });
+        ((*name).to_owned(), tool)
+    };
+    NAMES.iter().map(tool).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// A workspace that wants the tools at `version` and asks `proxy` for them. No checksum database knows that module.
+pub(super) fn workspace(proxy: &Proxy, version: &str) -> Sandbox {
+    Sandbox::new().setting("tools", tools(version)).env("GOPROXY", proxy.url()).env("GOSUMDB", "off")
+}
+
+/// A workspace with version 1.0.0 installed and locked, that cannot reach any proxy.
+///
+/// The tools are built once a test run, into a store that each such workspace gets a copy of.
+pub(super) fn installed() -> Sandbox {
+    struct Built {
+        _folder: TempDir,
+        store: Utf8PathBuf,
+        lock: String,
+    }
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let proxy = Proxy::with(&["v1.0.0"]);
+        let sandbox = workspace(&proxy, "v1.0.0");
+        sandbox.burrow(["tools", "repair"]).exits(0);
+        let folder = TempDir::new().unwrap();
+        let store = Utf8Path::from_path(folder.path()).unwrap().join("store");
+        copy_binaries(&sandbox.store_dir(), &store);
+        Built { store, lock: sandbox.read(LOCK).unwrap(), _folder: folder }
+    });
+    let sandbox = Sandbox::new().setting("tools", tools("v1.0.0")).env("GOSUMDB", "off").write(LOCK, &built.lock);
+    copy_binaries(&built.store, &sandbox.store_dir());
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    sandbox
+}
+
+pub(super) const LOCK: &str = ".devcontainer/burrow-lock.json";
+
+/// The binary that the link of the tool `name` leads to.
+pub(super) fn binary(sandbox: &Sandbox, name: &str) -> Utf8PathBuf {
+    sandbox.state_dir().join("current").join(name).canonicalize_utf8().unwrap()
+}
+
+fn copy_binaries(from: &Utf8Path, to: &Utf8Path) {
+    for digest in from.join("tools").read_dir_utf8().unwrap().flatten() {
+        let folder = to.join("tools").join(digest.file_name());
+        std::fs::create_dir_all(&folder).unwrap();
+        for binary in digest.path().read_dir_utf8().unwrap().flatten() {
+            std::fs::copy(binary.path(), folder.join(binary.file_name())).unwrap();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test writes what Go then reads")]
+fn write(path: &Utf8Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
