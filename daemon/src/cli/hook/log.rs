@@ -99,6 +99,7 @@ async fn print(client: &Client, context: &Context, run: &RunSummary) -> Result<(
             exhausted: false,
         })
         .collect();
+    let mut silent = true;
     loop {
         for source in &mut sources {
             source.fill(client).await?;
@@ -106,10 +107,14 @@ async fn print(client: &Client, context: &Context, run: &RunSummary) -> Result<(
         let time = |source: &Source| source.reads.front().and_then(|read| read.time.parse::<Timestamp>().ok());
         let oldest = sources.iter_mut().filter(|source| !source.reads.is_empty()).min_by_key(|source| time(source));
         let Some(source) = oldest else { break };
+        silent = false;
         if let Some(read) = source.reads.pop_front() {
             source.lines.add(read.stream, &read.text);
         }
     }
     sources.iter_mut().for_each(|source| source.lines.finish());
+    if silent {
+        context.printer.note(&format!("{} has printed nothing", run.run_id));
+    }
     Ok(())
 }
