@@ -42,6 +42,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
+pub use buildinfo::BuildInfoError;
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};
@@ -84,13 +85,12 @@ impl ToolchainContext {
     fn link_current(&self) -> Result<(), DurableError> {
         let link = self.state.current();
         let target = Generations::new(self.layout()).active_bin();
-        let present = link.read_link_utf8().ok();
         // `WORKSPACE/current/bin`: the workspace's own folder is two above.
-        let taken = present.as_ref().and_then(|path| path.parent()?.parent()).is_some_and(|folder| folder.is_dir());
-        if present.as_ref() == Some(&target) || (taken && target.parent().is_some()) {
-            return Ok(());
+        let holder = link.read_link_utf8().ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+        match holder {
+            Some(holder) if holder.is_dir() => Ok(()),
+            _ => durable::replace_link(&target, &link),
         }
-        durable::replace_link(&target, &link)
     }
 }
 

@@ -13,6 +13,7 @@ mod ending; // pure: running -> ending -> flushing -> done
 mod followers; // ctl.sock
 mod memory; // oom_score_adj, and whether memory ran out
 mod output; // pipes -> mask -> log
+mod reserve; // room for the outcome on a full disk
 mod signals; // signals as bytes in a pipe
 mod supervise; // the loop
 mod tree; // the processes: looking, signalling, reaping
