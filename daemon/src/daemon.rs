@@ -6,8 +6,7 @@
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::error::ErrorCode;
@@ -20,13 +19,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::coded::Coded;
+use crate::coded::{Coded, with_causes};
 use crate::config::Config;
 use crate::container::{self, IdentityError};
-use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Relays};
-use crate::durable::{self, DurableError, Lock, StateLayout, WorkspaceLayout};
+use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Locating, Relays};
+use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
+use crate::process::Caller;
 use crate::rpc::{ListenError, Listener};
 use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
@@ -239,11 +239,12 @@ pub async fn run(
     let listener = Listener::bind(&config.socket)?;
     let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
     let model = Model::new(container.clone());
+    let tools = Arc::new(ActiveTools::default());
     let (debug, debug_actor) = Debug::build(DebugContext {
         ports: config.ports.clone(),
         debug_dir: config.state.debug(),
         model: model.clone(),
-        source: Arc::new(ActiveTools(config.state.clone())),
+        source: Arc::clone(&tools) as Arc<dyn DlvSource>,
         relays: relays.handle().clone(),
     });
     let core = Arc::new(Core {
@@ -258,6 +259,8 @@ pub async fn run(
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
     });
+    // Set here and nowhere else.
+    let _ = tools.0.set(Arc::downgrade(&core));
     let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
     core.reopen_known();
     let rendezvous = core.rendezvous();
@@ -424,14 +427,20 @@ impl Core {
     }
 }
 
-/// dlv of a workspace's active generation.
-struct ActiveTools(StateLayout);
+/// The open workspaces' own dlv and Go. Empty until there is a core, which itself has the broker that asks.
+#[derive(Default)]
+struct ActiveTools(OnceLock<Weak<Core>>);
 
 impl DlvSource for ActiveTools {
-    fn locate<'a>(&'a self, workspace: &'a Utf8Path) -> Pin<Box<dyn Future<Output = Option<DlvTools>> + Send + 'a>> {
+    fn locate<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Locating<'a> {
         Box::pin(async move {
-            let dlv = self.0.workspace(workspace).current().join("bin/dlv");
-            dlv.exists().then_some(DlvTools { dlv, go_bin: None })
+            let workspace = self.0.get().and_then(Weak::upgrade).and_then(|core| core.workspace(workspace));
+            let toolchain = workspace.ok_or_else(|| "it is not open".to_owned())?.toolchain;
+            let dlv = toolchain.tool_path("dlv").await.map_err(|error| with_causes(&error))?;
+            let caller = Caller { env: Arc::new(env.clone()), ..Caller::default() };
+            // Without it dlv takes the caller's Go, and says what is wrong with that one.
+            let go_bin = toolchain.go(&caller).await.ok().map(|go| go.bin());
+            Ok(DlvTools { dlv, go_bin })
         })
     }
 }

@@ -4,6 +4,7 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod daemon;
+mod debug;
 mod hooks;
 mod machine;
 mod process;

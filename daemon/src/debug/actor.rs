@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus, PortState, PortStatus};
-use jiff::Timestamp;
+use burrow_protocol::debug::{LeaseStatus, PortState, PortStatus};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::entry::{Awaited, Entry};
 use super::error::DebugError;
 use super::folder::LeaseId;
 use super::holder::{self, Holder};
-use super::lease::{Input, Lease};
+use super::lease::Input;
 use super::messages::{DebugRequest, LeaseOrder, Reply, SessionEvent};
 use super::session::{Session, Surroundings};
-use super::slots::{Slot, Slots};
+use super::slots::{Slot, Slots, bare, shown};
 use super::sweep::sweep;
 use crate::model::{DebugPart, Model};
 
@@ -39,25 +39,6 @@ pub struct DebugActor {
     pub(super) sessions: JoinSet<()>,
 }
 
-/// One lease, until nothing of it is left.
-pub(super) struct Entry {
-    port: u16,
-    state: Lease,
-    since: Timestamp,
-    order: LeaseOrder,
-    pid: Option<u32>,
-    stop: CancellationToken,
-    /// Who asked for it, until dlv listens.
-    asked: Option<Reply<LeaseStatus>>,
-    /// Who waits until nothing of it is left.
-    awaited: Vec<Awaited>,
-}
-
-enum Awaited {
-    Release(Reply<LeaseStatus>),
-    Reclaim(Reply<Option<LeaseStatus>>),
-}
-
 /// What wakes the loop.
 enum Wake {
     Request(DebugRequest),
@@ -77,7 +58,7 @@ impl DebugActor {
                 () = stop.cancelled() => Wake::Stop,
                 Some((id, event)) = self.events.recv() => Wake::Session(id, event),
                 request = self.requests.recv() => request.map_or(Wake::Stop, Wake::Request),
-                _ = retry.tick() => Wake::Retry,
+                _ = retry.tick(), if self.slots.has_foreign() => Wake::Retry,
             };
             match wake {
                 Wake::Request(request) => self.request(request).await,
@@ -145,16 +126,7 @@ impl DebugActor {
         self.next = LeaseId(id.0 + 1);
         let stop = CancellationToken::new();
         let session = Session { id, order: order.clone(), around: self.around.clone(), stop: stop.clone() };
-        let entry = Entry {
-            port,
-            state: Lease::Leased,
-            since: Timestamp::now(),
-            order,
-            pid: None,
-            stop,
-            asked: Some(reply),
-            awaited: Vec::new(),
-        };
+        let entry = Entry::new(id, port, order, stop, reply);
         self.leases.insert(id, entry);
         self.sessions.spawn(session.run(listening));
     }
@@ -162,27 +134,14 @@ impl DebugActor {
     fn session(&mut self, id: LeaseId, event: SessionEvent) {
         let Some(entry) = self.leases.get_mut(&id) else { return };
         match event {
-            SessionEvent::Ready { pid } => {
-                entry.pid = Some(pid);
-                let status = entry.status(id);
-                if let Some(reply) = entry.asked.take() {
-                    // One who no longer waits finds the lease in the listing.
-                    let _ = reply.send(Ok(status));
-                }
-            }
+            SessionEvent::Ready { pid } => entry.ready(pid),
             SessionEvent::Spoke => entry.apply(Input::ClientSpoke),
-            SessionEvent::Failed(error) => {
-                tracing::warn!(lease = %id, %error, "a lease has no dlv");
-                entry.apply(Input::DlvFailed);
-                if let Some(reply) = entry.asked.take() {
-                    let _ = reply.send(Err(error));
-                }
-            }
+            SessionEvent::Failed(error) => entry.failed(error),
             SessionEvent::Over(input) => entry.apply(input),
             SessionEvent::Cleared => {
-                let port = entry.port;
+                let port = entry.port();
                 if let Some(entry) = self.leases.remove(&id) {
-                    entry.answer(id);
+                    entry.cleared();
                 }
                 self.slots.take_back(port);
             }
@@ -191,9 +150,7 @@ impl DebugActor {
 
     fn end(&mut self, id: LeaseId, input: Input, awaited: Awaited) {
         if let Some(entry) = self.leases.get_mut(&id) {
-            entry.apply(input);
-            entry.awaited.push(awaited);
-            entry.stop.cancel();
+            entry.end(input, Some(awaited));
         }
     }
 
@@ -210,8 +167,7 @@ impl DebugActor {
 
     async fn drain(&mut self) {
         for entry in self.leases.values_mut() {
-            entry.apply(Input::Stopped);
-            entry.stop.cancel();
+            entry.end(Input::Stopped, None);
         }
         self.publish();
         let drained = timeout(DRAIN, async {
@@ -245,13 +201,13 @@ impl DebugActor {
     fn taken(&self) -> DebugError {
         let holders = self.slots.iter().map(|(port, slot)| match slot {
             Slot::Free(_) => format!("{port}: free"),
-            Slot::Lent(_, id) => match self.leases.get(id) {
-                Some(entry) => format!("{port}: {} ({id}, since {})", entry.holder(), entry.since()),
-                None => format!("{port}: {id}"),
-            },
+            Slot::Lent(_, id) => {
+                let lease = self.leases.get(id).map_or_else(|| id.to_string(), Entry::described);
+                format!("{port}: {lease}")
+            }
             Slot::Foreign { holder, .. } => format!("{port}: {}", described(holder.as_ref())),
         });
-        let oldest = self.leases.values().next().map(|entry| entry.port);
+        let oldest = self.leases.values().next().map(Entry::port);
         DebugError::PortsTaken { holders: holders.collect(), reclaimable: oldest }
     }
 
@@ -262,10 +218,7 @@ impl DebugActor {
     fn publish(&self) {
         let ports = self.slots.iter().map(|(port, slot)| match slot {
             Slot::Free(_) => bare(port, PortState::Free),
-            Slot::Lent(_, id) => match self.leases.get(id) {
-                Some(entry) => entry.port_status(*id),
-                None => bare(port, PortState::Free),
-            },
+            Slot::Lent(_, id) => self.leases.get(id).map_or_else(|| bare(port, PortState::Leased), Entry::port_status),
             Slot::Foreign { since, holder } => PortStatus {
                 holder: holder.as_ref().map(|holder| holder.name.clone()),
                 pid: holder.as_ref().and_then(|holder| holder.pid),
@@ -273,79 +226,9 @@ impl DebugActor {
                 ..bare(port, PortState::Foreign)
             },
         });
-        let leases = self.leases.iter().map(|(id, entry)| entry.status(*id));
-        self.model.debug(DebugPart { ports: ports.collect(), leases: leases.collect() });
+        self.model
+            .debug(DebugPart { ports: ports.collect(), leases: self.leases.values().map(Entry::status).collect() });
     }
-}
-
-impl Entry {
-    fn apply(&mut self, input: Input) {
-        if let Some(next) = self.state.after(input) {
-            tracing::info!(port = self.port, from = ?self.state, to = ?next, "lease");
-            self.state = next;
-            self.since = Timestamp::now();
-        }
-    }
-
-    fn since(&self) -> String {
-        shown(self.since)
-    }
-
-    fn holder(&self) -> String {
-        self.order.program.clone().unwrap_or_else(|| self.order.workspace.to_string())
-    }
-
-    fn status(&self, id: LeaseId) -> LeaseStatus {
-        let (state, reason) = match self.state {
-            Lease::Leased => (LeaseState::Leased, None),
-            Lease::Connected => (LeaseState::Connected, None),
-            Lease::Ended(why) => (LeaseState::Ended, Some(why.to_string())),
-        };
-        LeaseStatus {
-            id: id.to_string(),
-            kind: LeaseKind::Dap,
-            state,
-            endpoint: LeaseEndpoint::Port { port: self.port },
-            workspace: self.order.workspace.to_string(),
-            program: self.order.program.clone(),
-            pid: self.pid,
-            since: self.since(),
-            reason,
-        }
-    }
-
-    fn port_status(&self, id: LeaseId) -> PortStatus {
-        let state = match self.state {
-            Lease::Leased => PortState::Leased,
-            // While an ended lease is being cleared, its port is not free yet.
-            Lease::Connected | Lease::Ended(_) => PortState::Connected,
-        };
-        PortStatus {
-            lease_id: Some(id.to_string()),
-            holder: Some(self.holder()),
-            pid: self.pid,
-            since: Some(self.since()),
-            ..bare(self.port, state)
-        }
-    }
-
-    /// Tells those who wait that nothing of the lease is left.
-    fn answer(mut self, id: LeaseId) {
-        let status = self.status(id);
-        if let (Some(reply), Lease::Ended(why)) = (self.asked.take(), self.state) {
-            let _ = reply.send(Err(DebugError::EndedEarly { port: self.port, why }));
-        }
-        for awaited in self.awaited {
-            match awaited {
-                Awaited::Release(reply) => drop(reply.send(Ok(status.clone()))),
-                Awaited::Reclaim(reply) => drop(reply.send(Ok(Some(status.clone())))),
-            }
-        }
-    }
-}
-
-fn bare(port: u16, state: PortState) -> PortStatus {
-    PortStatus { port, state, lease_id: None, holder: None, pid: None, since: None }
 }
 
 fn described(holder: Option<&Holder>) -> String {
@@ -355,8 +238,4 @@ fn described(holder: Option<&Holder>) -> String {
         // Bound without listening: such a socket is in no table.
         None => "a process that cannot be told".to_owned(),
     }
-}
-
-fn shown(time: Timestamp) -> String {
-    format!("{time:.3}")
 }

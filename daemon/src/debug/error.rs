@@ -56,10 +56,12 @@ pub enum DebugError {
         known: Vec<String>,
     },
     /// The workspace has no dlv.
-    #[error("debug in {workspace}: dlv is not installed for it")]
+    #[error("debug in {workspace}: {why}")]
     NoDlv {
         /// The workspace.
         workspace: Utf8PathBuf,
+        /// Why not.
+        why: String,
     },
     /// dlv ended before it listened.
     #[error("start {dlv}: it ended before it listened{}", quoted(.said))]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::error::DebugError;
 use super::folder::{self, LeaseFolder, LeaseId};
+use super::slots;
 use crate::process::{Folder, LogReader, Stream};
 
 /// Bytes of one answer.
@@ -41,6 +42,6 @@ pub(super) fn read(debug_dir: &Utf8Path, id: String, offset: SafeInt) -> Result<
 }
 
 fn shown(time_us: u64) -> String {
-    let time = i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok()).unwrap_or_default();
-    format!("{time:.3}")
+    let time = i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok());
+    slots::shown(time.unwrap_or_default())
 }

@@ -10,6 +10,7 @@
 //! Not here: which dlv a workspace has ([`DlvSource`]), spawning (`process`), the wire (`rpc`).
 
 mod actor; // the loop
+mod entry; // one lease as the broker keeps it
 pub mod lease; // pure: leased -> connected -> ended(why)
 mod messages; // DebugRequest, SessionEvent
 mod session;
@@ -58,9 +59,12 @@ const MAILBOX: usize = 64;
 
 /// Who knows which dlv debugs a workspace.
 pub trait DlvSource: Send + Sync {
-    /// The tools for `workspace`; `None` where dlv is not installed for it.
-    fn locate<'a>(&'a self, workspace: &'a Utf8Path) -> Pin<Box<dyn Future<Output = Option<DlvTools>> + Send + 'a>>;
+    /// The tools for `workspace` and one who asks with `env`, or why there are none.
+    fn locate<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Locating<'a>;
 }
+
+/// The answer of a [`DlvSource`], when it comes.
+pub type Locating<'a> = Pin<Box<dyn Future<Output = Result<DlvTools, String>> + Send + 'a>>;
 
 /// What debugs a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]

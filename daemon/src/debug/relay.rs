@@ -213,6 +213,7 @@ async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unp
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -317,12 +318,24 @@ mod tests {
 
     #[tokio::test]
     async fn stranger_is_turned_away() {
-        if our_uid() == 0 {
-            // Root is trusted everywhere: the table test of `tcp_table` has the case.
-            return;
+        if our_uid() != 0 {
+            let bench = bench(our_uid() + 1, SOON);
+            return is_turned_away(bench.port, OPENING).await;
         }
-        let bench = bench(our_uid() + 1, SOON);
-        is_turned_away(bench.port, OPENING).await;
+        // Root may everywhere: a thread of root's becomes another user first.
+        let bench = bench(0, SOON);
+        let port = bench.port;
+        let stranger = std::thread::spawn(move || {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).expect("another user");
+            let mut stranger =
+                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+            stranger.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
+            stranger.write_all(OPENING).expect("write");
+            matches!(stranger.read(&mut [0]), Ok(0) | Err(_))
+        });
+        let turned_away = tokio::task::spawn_blocking(|| stranger.join().expect("the stranger"));
+        assert!(turned_away.await.expect("joined"));
+        assert!(!bench.end.is_finished(), "the lease stays");
     }
 
     #[tokio::test]

@@ -102,8 +102,8 @@ impl Session {
     /// Starts dlv; its pid, once it listens. What was begun when this fails stands in `begun`.
     async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<u32, DebugError> {
         let order = &self.order;
-        let tools = self.around.source.locate(&order.workspace).await;
-        let tools = tools.ok_or_else(|| DebugError::NoDlv { workspace: order.workspace.clone() })?;
+        let tools = self.around.source.locate(&order.workspace, &order.env).await;
+        let tools = tools.map_err(|why| DebugError::NoDlv { workspace: order.workspace.clone(), why })?;
         let (create_in, cwd) = (folder.clone(), order.cwd.clone());
         let record = spawn_blocking(move || create_in.create(&cwd)).await.map_err(|_| DebugError::Stopping)??;
         self.around.workplaces.enter(&record.cwd, &record.before);

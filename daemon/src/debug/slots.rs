@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use burrow_protocol::debug::{PortState, PortStatus};
 use jiff::Timestamp;
 
 use super::folder::LeaseId;
@@ -85,6 +86,11 @@ impl Slots {
         self.iter().filter(|(_, slot)| matches!(slot, Slot::Foreign { .. })).map(|(port, _)| port).collect()
     }
 
+    /// Whether any port is foreign.
+    pub(super) fn has_foreign(&self) -> bool {
+        self.iter().any(|(_, slot)| matches!(slot, Slot::Foreign { .. }))
+    }
+
     /// Tries the foreign ports again.
     pub(super) fn retry(&mut self) {
         for port in self.foreign() {
@@ -103,6 +109,16 @@ impl Slots {
             }
         }
     }
+}
+
+/// A port of which nothing else is known.
+pub(super) fn bare(port: u16, state: PortState) -> PortStatus {
+    PortStatus { port, state, lease_id: None, holder: None, pid: None, since: None }
+}
+
+/// A time as it is shown: RFC 3339.
+pub(super) fn shown(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 fn slot(port: u16) -> Slot {

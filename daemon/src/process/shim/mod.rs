@@ -87,7 +87,9 @@ fn read_spec() -> io::Result<ShimSpec> {
 fn say(word: &Word) {
     let line = word.to_line();
     let mut rest = line.as_bytes();
-    while let Ok(length @ 1..) = rustix::io::write(io::stdout(), rest) {
+    while !rest.is_empty()
+        && let Ok(length) = rustix::io::write(io::stdout(), rest)
+    {
         rest = &rest[length..];
     }
 }
