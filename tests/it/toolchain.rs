@@ -124,8 +124,12 @@ fn deleted_links_come_back() {
     ");
     sandbox.burrow(["tools", "repair"]).exits(0);
     assert!(binary(&sandbox, "dlv").exists());
-    // All of the folder gone is no more than that.
+    // All of the folder gone is no more than that, nor is the one link that editors follow.
     std::fs::remove_dir_all(&bin).unwrap();
+    std::fs::remove_file(sandbox.state_dir().join("current")).unwrap();
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    assert!(binary(&sandbox, "gopls").exists());
+    std::fs::remove_file(sandbox.state_dir().join("current")).unwrap();
     sandbox.burrow(["tools", "repair"]).exits(0);
     assert!(binary(&sandbox, "gopls").exists());
 }
