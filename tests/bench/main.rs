@@ -4,6 +4,7 @@
 //! other figures are taken with what that leaves.
 
 mod daemon; // start, memory, calls
+mod debugging; // from nothing to a breakpoint
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod report; // samples, and how they are printed
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
     daemon::memory(&home, &mut report)?;
     daemon::calls(&home, &mut report)?;
     daemon::nothing_due(&home, &mut report)?;
+    debugging::first_stop(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
     daemon::cold_start(&home, &mut report)?;
     report.print();

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use burrow::durable::StateLayout;
 use burrow_protocol::hooks::HookState;
 use burrow_protocol::model::WorkspaceState;
 use serde_json::json;
@@ -68,16 +69,18 @@ fn writes_of_a_clean_run() -> Vec<Write> {
     let sandbox = sandbox();
     let daemon = traced_daemon(&sandbox, &trace::all_writes());
     sandbox.burrow(["up"]).exits(0);
+    assert_done_once(&sandbox, "a clean run");
+    // Read before `stop`, which writes too.
+    let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap();
     sandbox.burrow(["stop"]).exits(0);
     daemon.finish().exits(0);
-    assert_done_once(&sandbox, "a clean run");
-    trace::writes(&std::fs::read_to_string(sandbox.root().join("trace")).unwrap(), sandbox.root())
+    trace::writes(&trace, sandbox.root(), &key(&sandbox))
 }
 
 /// One run with the daemon killed at `write`; false when the daemon never came to it.
 fn survives(write: &Write) -> bool {
     let sandbox = sandbox();
-    let daemon = traced_daemon(&sandbox, &write.injection(sandbox.root()));
+    let daemon = traced_daemon(&sandbox, &write.injection(sandbox.root(), &key(&sandbox)));
     // Whatever it says: its daemon may be gone.
     sandbox.burrow(["up"]);
     let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap_or_default();
@@ -94,7 +97,7 @@ fn survives(write: &Write) -> bool {
 /// `burrow daemon` under strace; returns once it answers, or is dead.
 fn traced_daemon(sandbox: &Sandbox, arguments: &[String]) -> Background {
     let mut strace = sandbox.command("strace");
-    strace.args(["-f", "-y", "--seccomp-bpf", "-qq", "-s", "0", "-o"]).arg(sandbox.root().join("trace"));
+    strace.args(["-f", "-y", "-q", "-s", "0", "-o"]).arg(sandbox.root().join("trace"));
     strace.args(arguments).args([crate::sandbox::BURROW, "daemon"]);
     let mut daemon = sandbox.start(strace);
     eventually("the daemon answers, or is dead", Duration::from_secs(20), || {
@@ -104,6 +107,12 @@ fn traced_daemon(sandbox: &Sandbox, arguments: &[String]) -> Background {
         Peer::open(&sandbox.socket(), &[sandbox.workspace()]).map(drop)
     });
     daemon
+}
+
+/// The name of the workspace's folder in the state directory: it differs from sandbox to sandbox.
+fn key(sandbox: &Sandbox) -> String {
+    let layout = StateLayout::new(sandbox.state_dir()).workspace(sandbox.workspace());
+    layout.dir().file_name().unwrap().to_owned()
 }
 
 fn assert_done_once(sandbox: &Sandbox, why: &str) {

@@ -12,6 +12,9 @@ use crate::sandbox::{BURROW, Run, Sandbox, eventually};
 /// How long a state may take to be reached.
 const SOON: Duration = Duration::from_secs(20);
 
+/// The exit code where no daemon answers. A killed one accepts connections for the moment in which its threads end.
+const NO_DAEMON: i32 = 4;
+
 /// Waits for a file of the workspace, as a hook does that needs to be held.
 const HELD: &str = "echo before; echo x >> runs; until [ -e go ]; do sleep 0.01; done; echo after";
 
@@ -26,14 +29,21 @@ fn up(sandbox: &Sandbox) -> Run {
 }
 
 fn hook(sandbox: &Sandbox, name: HookName) -> HookStatus {
-    let hooks: Vec<HookStatus> = sandbox.burrow(["hook", "list", "--json"]).parse();
-    let found = hooks.iter().find(|hook| hook.name == name).cloned();
-    found.unwrap_or_else(|| panic!("{name} is not among {hooks:?}"))
+    find_hook(sandbox, name).unwrap_or_else(|seen| panic!("{name} is listed: {seen}"))
+}
+
+fn find_hook(sandbox: &Sandbox, name: HookName) -> Result<HookStatus, String> {
+    let run = sandbox.burrow(["hook", "list", "--json"]);
+    if run.code() == NO_DAEMON {
+        return Err(run.whole());
+    }
+    let hooks: Vec<HookStatus> = run.parse();
+    hooks.into_iter().find(|hook| hook.name == name).ok_or_else(|| run.whole())
 }
 
 fn wait_for_state(sandbox: &Sandbox, name: HookName, state: HookState) -> HookStatus {
     eventually(&format!("{name} is {state:?}"), SOON, || {
-        let hook = hook(sandbox, name);
+        let hook = find_hook(sandbox, name)?;
         if hook.state == state { Ok(hook) } else { Err(format!("{hook:?}")) }
     })
 }
@@ -168,6 +178,10 @@ fn what_a_tool_runs_is_left_alone() {
         .env("REMOTE_CONTAINERS", "true")
         .hook("postCreate", "echo x >> file")
         .burrow_hook("postCreate", "echo x >> own");
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
+    postCreate (burrow)  pending
+    postCreate  external  a Dev Containers tool runs it
+    ");
     up(&sandbox);
     assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
     postCreate (burrow)  succeeded
@@ -202,6 +216,28 @@ fn log_is_the_past_and_then_the_present() {
     running.finish().exits(0);
 }
 
+/// What was printed lasts, in the order of time over all commands of the hook.
+#[test]
+fn log_of_several_commands_is_merged_by_time() {
+    let after = |file: &str, word: &str, next: &str| {
+        format!("until [ -e {file} ]; do sleep 0.01; done; echo {word}; sleep 0.02; touch {next}")
+    };
+    let sandbox = sandbox().hook(
+        "postCreate",
+        json!({"one": format!("echo 1; sleep 0.02; touch a; {}", after("b", "3", "c")), "two": after("a", "2", "b"), "silent": "true"}),
+    );
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
+    assert_snapshot!(sandbox.burrow(["hook", "log", "postCreate"]).exits(0), @r"
+    [one] 1
+    [two] 2
+    [one] 3
+    ");
+    let times = sandbox.burrow(["hook", "log", "postCreate/two", "--times"]).exits(0);
+    assert!(times.stdout().starts_with("20") && times.stdout().ends_with("Z 2\n"), "{}", times.whole());
+    sandbox.burrow(["hook", "log", "postCreate/silent"]).exits(0).tells("1-postCreate has printed nothing");
+    sandbox.burrow(["hook", "log", "postStart"]).exits(1).tells("postStart has not run");
+}
+
 /// A daemon that dies takes no hook with it: the hook runs once, to its end, and the next daemon knows how it ended,
 /// whether that came before or after the next daemon.
 #[test]
@@ -215,7 +251,7 @@ fn daemon_killed_in_the_middle_of_a_hook() {
         if released_while_dead {
             sandbox.change("go", "");
         } else {
-            assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Running, "taken over");
+            wait_for_state(&sandbox, HookName::PostCreate, HookState::Running);
             sandbox.change("go", "");
         }
         let done = wait_for_state(&sandbox, HookName::PostCreate, HookState::Succeeded);

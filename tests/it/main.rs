@@ -5,6 +5,8 @@
 
 mod daemon;
 mod debug;
+mod errors;
+mod faults;
 mod hooks;
 mod machine;
 mod process;

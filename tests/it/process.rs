@@ -40,7 +40,7 @@ impl Stage {
         Folder::new(self.path("command"))
     }
 
-    /// A shell script in the stage's directory. Ten minutes of timeout and grace: what ends sooner was ended.
+    /// A shell script in the stage's directory. Timeout, grace and leak are long: what ends sooner did not wait for them.
     fn script(&self, script: &str) -> ShimSpec {
         ShimSpec {
             schema: SCHEMA,
@@ -49,9 +49,9 @@ impl Stage {
             argv: ["sh", "-c", script].map(str::to_owned).into(),
             env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             cwd: self.path(""),
-            timeout_ms: Some(600_000),
-            grace_ms: 600_000,
-            leak_ms: 600_000,
+            timeout_ms: Some(20_000),
+            grace_ms: 20_000,
+            leak_ms: 20_000,
             secrets: Vec::new(),
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
@@ -455,4 +455,44 @@ fn much_output_is_cut_in_the_middle() {
     assert_eq!(cut + seen, 200_000_004);
     assert!((64 << 20..=68 << 20).contains(&seen), "{seen} bytes are kept");
     assert!(last.ends_with(b"end\n"));
+}
+
+/// A full disk costs a command its log, which is told, and neither its run nor its outcome.
+#[test]
+fn full_disk_ends_no_command() {
+    let stage = Stage::new();
+    let disk = SmallDisk::mount(stage.path("command"));
+    let script = "head -c 3000000 /dev/zero; echo ran > ran; exit 5";
+    let outcome = stage.run(stage.script(script));
+    assert_eq!(outcome.end, End::Exited { code: 5 });
+    assert_eq!(outcome.output_bytes.get() + outcome.output_lost.get(), 3_000_000);
+    assert!(outcome.output_lost.get() > 2_000_000, "{outcome:?}");
+    assert_eq!(stage.folder().outcome().unwrap(), Some(outcome));
+    stage.wait_for("ran");
+    stage.nothing_is_left();
+    drop(disk);
+}
+
+/// A file system of 256 KiB. Needs root.
+struct SmallDisk {
+    path: Utf8PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(path: Utf8PathBuf) -> Self {
+        system("mount", &["-t", "tmpfs", "-o", "size=256k", "none", path.as_str()]);
+        Self { path }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A shim stays in its folder until it has exited.
+        system("umount", &["--lazy", self.path.as_str()]);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool of the machine")]
+fn system(program: &str, args: &[&str]) {
+    assert!(Command::new(program).args(args).status().unwrap().success(), "{program} {args:?}");
 }

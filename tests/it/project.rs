@@ -1,18 +1,39 @@
 //! What this repository says of itself.
 
 use burrow::workspace::files::devcontainer;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::sandbox::fixtures;
+
+/// Where the paths that the documents name begin.
+const FOLDERS: [&str; 5] = ["daemon/", "protocol/", "tests/", "vscode-extension/", ".cargo/"];
 
 /// Every devcontainer.json of this repository says only what Burrow understands.
 #[test]
 fn own_devcontainers_are_valid() {
-    let repository = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for folder in [repository, fixtures().join("hello-api")] {
+    for folder in [repository(), fixtures().join("hello-api")] {
         let settings = devcontainer::read(&folder);
         assert!(settings.file.is_some(), "{folder} has a devcontainer.json");
         assert_eq!(settings.problems, [], "{folder}");
         assert!(!settings.burrow.tools.is_empty(), "{folder} chooses its tools");
     }
+}
+
+/// Every path of this repository that a document names is there.
+#[test]
+fn documents_name_what_exists() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(repository().join(document)).unwrap();
+        let code = text.split('`').skip(1).step_by(2);
+        // A word in capitals stands for any name.
+        let paths =
+            code.filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder)) && !word.contains("/SERVICE/"));
+        for path in paths.filter(|path| !path.contains(char::is_whitespace)) {
+            assert!(repository().join(path).exists(), "{document} names {path}");
+        }
+    }
+}
+
+fn repository() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -238,12 +238,7 @@ impl Sandbox {
 
     /// Kills the daemon with SIGKILL and waits for its end.
     pub(crate) fn kill_daemon(&self) {
-        let pid = self.daemon_pid().expect("a daemon to kill");
-        leftovers::kill(pid);
-        eventually("the killed daemon is gone", END_LIMIT, || match Process::read(pid) {
-            None => Ok(()),
-            Some(process) => Err(process.to_string()),
-        });
+        leftovers::kill_and_wait(self.daemon_pid().expect("a daemon to kill"), END_LIMIT);
     }
 
     /// Every process whose command line, environment or folder lies in this sandbox.

@@ -3,6 +3,7 @@
 mod proxy;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::time::Duration;
 
 use burrow_protocol::lock::LockFile;
 use burrow_protocol::model::WorkspaceState;
@@ -11,7 +12,7 @@ use camino::Utf8Path;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, eventually};
 use proxy::{LOCK, Proxy, binary, installed, tools, workspace};
 
 /// The tools that fit come from the lock file and the store, without network, and are what the table says.
@@ -123,8 +124,12 @@ fn deleted_links_come_back() {
     ");
     sandbox.burrow(["tools", "repair"]).exits(0);
     assert!(binary(&sandbox, "dlv").exists());
-    // All of the folder gone is no more than that.
+    // All of the folder gone is no more than that, nor is the one link that editors follow.
     std::fs::remove_dir_all(&bin).unwrap();
+    std::fs::remove_file(sandbox.state_dir().join("current")).unwrap();
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    assert!(binary(&sandbox, "gopls").exists());
+    std::fs::remove_file(sandbox.state_dir().join("current")).unwrap();
     sandbox.burrow(["tools", "repair"]).exits(0);
     assert!(binary(&sandbox, "gopls").exists());
 }
@@ -137,7 +142,7 @@ fn lock_is_honoured_until_an_update_moves_it() {
     let before = sandbox.read(LOCK).unwrap();
     let sandbox = sandbox.setting("tools", tools("v1.1.0")).env("GOPROXY", proxy.url());
 
-    sandbox.burrow(["tools", "repair"]).exits(3).tells("the lock file has v1.0.0, and v1.1.0 is pinned");
+    sandbox.burrow(["tools", "repair"]).exits(3).says("the lock file has v1.0.0, and v1.1.0 is pinned");
     sandbox.burrow(["tools", "repair", "--locked"]).exits(3).tells("[BUR408 drifted]");
     assert_eq!(sandbox.read(LOCK).unwrap(), before, "a repair never changes a row");
 
@@ -154,6 +159,30 @@ fn lock_is_honoured_until_an_update_moves_it() {
     // Nothing is built for the way forward again.
     let sandbox = sandbox.env("GOPROXY", "off");
     sandbox.burrow(["tools", "repair"]).exits(0).says("gopls      v1.1.0");
+
+    // Without network and without the binary, the older set takes over.
+    std::fs::remove_file(binary(&sandbox, "gopls")).unwrap();
+    sandbox.burrow(["tools", "repair"]).exits(3).tells("generation 1 is used instead").says("gopls      v1.0.0");
+    assert_eq!(binary(&sandbox, "gopls"), old);
+}
+
+/// A daemon that is killed while Go builds leaves nothing that counts; the next repair does the work.
+#[test]
+fn killed_repair_is_done_again() {
+    let proxy = Proxy::with(&["v1.0.0"]);
+    let sandbox = workspace(&proxy, "v1.0.0");
+    let repair = sandbox.spawn(["tools", "repair"]);
+    repair.wait_for_stderr("building dlv");
+    sandbox.kill_daemon();
+    repair.finish().exits(4);
+    assert!(!sandbox.store_dir().join("tools").exists() && sandbox.read(LOCK).is_none());
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    eventually("the work of the dead daemon is removed", Duration::from_secs(30), || {
+        // The killed daemon's Go may still write there; then the next look removes it.
+        sandbox.burrow(["restart"]).exits(0);
+        let left = sandbox.store_dir().join("tmp").read_dir_utf8().unwrap().count();
+        if left == 0 { Ok(()) } else { Err(left) }
+    });
 }
 
 /// A proxy that serves other content than was locked is refused before anything of it is built.

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -25,6 +25,9 @@ const DEADLINE = 60_000;
 /** The `burrow` under test. */
 export const BURROW = process.env.BURROW_BIN ?? "";
 
+/** How long a command may take: `burrow up` may have to build the Go tools. */
+const LONG_DEADLINE = 600_000;
+
 /** Opens a window on a new folder with `files` (path -> text), with `settings` of the machine. */
 export async function openWindow(test, { files, settings, trusted = true }) {
   requireParts();
@@ -36,6 +39,13 @@ export async function openWindow(test, { files, settings, trusted = true }) {
   await window.open();
   return window;
 }
+
+// A run that is broken off leaves no code-server, whose extension would start the daemon again.
+const servers = new Set();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(1));
+}
+process.once("exit", () => servers.forEach((pid) => process.kill(-pid, "SIGKILL")));
 
 /** One window and what belongs to it. */
 class Window {
@@ -49,11 +59,17 @@ class Window {
       HOME: join(this.root, "home"),
       BURROW_STATE_DIR: join(this.root, "state"),
       BURROW_PORTS: portRange(),
+      // Else VS Code takes PATH from a login shell, whose profile may know no Go.
+      VSCODE_CLI: "1",
     };
     for (const folder of ["home", "hello", "data/User", "data/Machine"]) {
       mkdirSync(join(this.root, folder), { recursive: true });
     }
-    const user = { "workbench.startupEditor": "none", "security.workspace.trust.startupPrompt": "never" };
+    const user = {
+      "workbench.startupEditor": "none",
+      "workbench.colorTheme": "Default Dark Modern",
+      "security.workspace.trust.startupPrompt": "never",
+    };
     writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
     writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
     const extension = join(this.root, "extensions/burrow-dev.burrow-0.1.0");
@@ -69,13 +85,28 @@ class Window {
     writeFileSync(file, text);
   }
 
+  /**
+   * Gives the workspace the real Go tools that the Rust tests keep on this machine, with their lock file. Where there
+   * are none, `burrow up` builds them, which takes minutes.
+   */
+  useKeptTools() {
+    const kept = readdirSync(CACHE)
+      .map((name) => join(CACHE, name))
+      .filter((folder) => existsSync(join(folder, "burrow-lock.json")))
+      .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+    if (kept !== undefined) {
+      cpSync(join(kept, "store"), join(this.root, "state/store"), { recursive: true, preserveTimestamps: true });
+      this.write(".devcontainer/burrow-lock.json", readFileSync(join(kept, "burrow-lock.json")));
+    }
+  }
+
   /** Runs `burrow` in the workspace. Gives its exit code and output; does not fail. */
   async burrow(...args) {
     try {
       const { stdout, stderr } = await promisify(execFile)(BURROW, args, {
         cwd: this.workspace,
         env: this.env,
-        timeout: DEADLINE,
+        timeout: LONG_DEADLINE,
       });
       return { code: 0, stdout, stderr };
     } catch (error) {
@@ -91,6 +122,7 @@ class Window {
     args.push(...(this.trusted ? ["--disable-workspace-trust"] : []), this.workspace);
     // Its own process group, so that one signal ends it with its extension hosts.
     this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
+    servers.add(this.server.pid);
     const address = await listening(this.server);
     this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
     this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 } });
@@ -109,6 +141,14 @@ class Window {
     const item = this.statusItem().filter({ hasText: text });
     await item.waitFor();
     return item;
+  }
+
+  /** What stands in the hover over `item`. */
+  async hover(item) {
+    await item.hover();
+    const hover = this.page.locator(".monaco-hover:visible").last();
+    await hover.waitFor();
+    return hover.innerText();
   }
 
   /** Runs a command of the palette by its full title. */
@@ -156,21 +196,28 @@ class Window {
     return JSON.parse((await this.burrow("status", "--json")).stdout);
   }
 
-  /** Keeps a picture of the window under target/vscode-screens. */
+  /** Keeps a picture of the window. */
   async picture(name) {
+    await this.page.screenshot({ path: this.kept(name, "png") });
+  }
+
+  /** A file under target/vscode-screens. */
+  kept(name, kind) {
     mkdirSync(SCREENS, { recursive: true });
-    await this.page.screenshot({ path: join(SCREENS, `${name.replaceAll(/\W+/g, "-")}.png`) });
+    return join(SCREENS, `${name.replaceAll(/\W+/g, "-")}.${kind}`);
   }
 
   /** Ends everything. */
   async close() {
     if (this.page !== undefined) {
       await this.picture(`end of ${this.name}`);
+      writeFileSync(this.kept(`end of ${this.name}`, "log"), this.outputSoFar());
       await this.browser.close();
     }
     if (this.server !== undefined) {
       const ended = new Promise((resolve) => this.server.once("exit", resolve));
       process.kill(-this.server.pid, "SIGKILL");
+      servers.delete(this.server.pid);
       await ended;
     }
     await this.burrow("stop");

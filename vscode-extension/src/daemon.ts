@@ -71,6 +71,7 @@ export class Daemon implements vscode.Disposable {
       if (connection !== undefined) {
         failures = 0;
         this.say(`connected to daemon ${connection.details.pid}, build ${connection.details.build}`);
+        void this.askForTools(connection);
         await connection.closed;
         this.say("the connection is closed");
       }
@@ -162,6 +163,23 @@ export class Daemon implements vscode.Disposable {
     const program = findProgram(setting("path") as string | null, this.extensionPath, process.env);
     this.say(`running ${program} ${verb}`);
     await runProgram(program, [verb], windowEnvironment(process.env), homedir());
+  }
+
+  /**
+   * Has the daemon look at the Go tools: it does so when somebody asks, since it runs `go` in that one's environment. What it
+   * finds comes as a change of the status. An untrusted folder's `go` is not run.
+   */
+  private async askForTools(connection: Connection): Promise<void> {
+    if (!vscode.workspace.isTrusted) {
+      return;
+    }
+    for (const workspace of connection.details.workspaces) {
+      try {
+        await connection.request("burrow/toolchain/list", { workspace });
+      } catch (error) {
+        this.say(describe(error)); // stands in the status as well
+      }
+    }
   }
 
   private say(text: string): void {

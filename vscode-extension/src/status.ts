@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import type { DaemonState } from "./daemon";
 import type { WorkspaceStatus } from "./generated/protocol";
-import { headline, hookLine, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+import { headline, hookLine, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
 
 /** The status bar item of this window. */
 export class StatusItem implements vscode.Disposable {
@@ -70,30 +70,22 @@ export class StatusItem implements vscode.Disposable {
   }
 }
 
-/** The whole status, for reading. What the daemon says is text: nothing in it becomes a link or a picture. */
+/** The whole status, for reading. */
 function hover(workspaces: readonly WorkspaceStatus[]): vscode.MarkdownString {
-  const text = new vscode.MarkdownString(undefined, true);
-  for (const workspace of workspaces) {
-    text.appendMarkdown("**Burrow** ").appendText(workspace.path);
-    for (const reason of workspace.reasons) {
-      text.appendMarkdown("\n\n$(info) ").appendText(reason.message);
-      if (reason.hint !== null) {
-        text.appendMarkdown("  \n").appendText(reason.hint);
-      }
-    }
-    appendLines(text, "Hooks", workspace.hooks.map(hookLine));
-    appendLines(text, "Go tools", workspace.tools.map(toolLine));
-    text.appendMarkdown("\n\n");
-  }
-  return text;
+  const paragraphs = workspaces.flatMap((workspace) => [
+    `**Burrow** ${markdown(workspace.path)}`,
+    ...workspace.reasons.map(({ message, hint }) => {
+      return `$(info) ${markdown(message)}${hint === null ? "" : `  \n${markdown(hint)}`}`;
+    }),
+    ...section("Hooks", workspace.hooks.map(hookLine)),
+    ...section("Go tools", workspace.tools.map(toolLine)),
+  ]);
+  return new vscode.MarkdownString(paragraphs.join("\n\n"), true);
 }
 
-function appendLines(text: vscode.MarkdownString, title: string, lines: readonly Line[]): void {
+function section(title: string, lines: readonly Line[]): string[] {
   if (lines.length === 0) {
-    return;
+    return [];
   }
-  text.appendMarkdown(`\n\n---\n\n${title}`);
-  for (const line of lines) {
-    text.appendMarkdown(`\n\n$(${line.icon}) `).appendText(`${line.name}: ${line.state}`);
-  }
+  return ["---", title, ...lines.map(({ icon, name, state }) => `$(${icon}) ${markdown(`${name}: ${state}`)}`)];
 }

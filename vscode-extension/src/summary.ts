@@ -111,3 +111,13 @@ export function duration(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
+
+/**
+ * The daemon's words as Markdown: code in backticks stays code, nothing else becomes a link, a picture or an icon.
+ * (VS Code's own `appendText` makes every space one that does not wrap.)
+ */
+export function markdown(text: string): string {
+  const parts = text.replaceAll("\n", " ").split(/(`[^`]+`)/);
+  // `split` gives what it split by at the odd places.
+  return parts.map((part, at) => (at % 2 === 1 ? part : part.replaceAll(/[!-/:-@[-`{-~]/g, String.raw`\$&`))).join("");
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HookState, HookStatus, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
-import { duration, headline, hookLine, ownWorkspaces, toolLine, worstOf } from "../src/summary";
+import { duration, headline, hookLine, markdown, ownWorkspaces, toolLine, worstOf } from "../src/summary";
 
 const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
   name: "postCreate",
@@ -72,4 +72,14 @@ void test("the worst of several folders is shown, and other windows' folders are
 
 void test("durations are told as people do", () => {
   assert.deepEqual([999, 1000, 59_940, 125_000].map(duration), ["999 ms", "1.0 s", "59.9 s", "2 min 5 s"]);
+});
+
+void test("the daemon's words become no link, picture or icon; its code stays code", () => {
+  for (const [given, expected] of [
+    ["see `burrow hook log`, then", "see `burrow hook log`\\, then"],
+    ["[a](command:b) $(zap) <b>", "\\[a\\]\\(command\\:b\\) \\$\\(zap\\) \\<b\\>"],
+    ["one ` alone\nand *this*", "one \\` alone and \\*this\\*"],
+  ] as const) {
+    assert.equal(markdown(given), expected);
+  }
 });

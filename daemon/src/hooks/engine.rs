@@ -25,6 +25,7 @@ use super::machine::{Begin, Cancel, Cause, CommandEnd, Job, Machine, Selection, 
 use super::messages::{HookRequest, Reply, Report, Whereabouts};
 use super::record::{RunId, RunRecord};
 use super::status;
+use crate::model::ProgressStep;
 use crate::process::{Caller, RUN_VARIABLE};
 
 /// How many reports of commands may wait.
@@ -132,8 +133,11 @@ impl Engine {
 
     /// Takes one input and carries out what follows from it.
     pub(super) async fn turn(&mut self, input: Input) {
-        if let Input::Request(HookRequest::Up { caller, .. } | HookRequest::Run { caller, .. }) = &input {
-            self.look_for_a_tool(&caller.clone()).await;
+        if let Input::Request(
+            HookRequest::Notice { caller } | HookRequest::Up { caller, .. } | HookRequest::Run { caller, .. },
+        ) = &input
+        {
+            self.look_for_a_tool(caller).await;
         }
         if let Some(effect) = self.step(input) {
             self.perform(effect).await;
@@ -182,6 +186,8 @@ impl Engine {
 
     fn request(&mut self, request: HookRequest) -> Option<Effect> {
         match request {
+            // It was looked for before the step.
+            HookRequest::Notice { .. } => {}
             HookRequest::Up { caller, reply } => {
                 let runs = self.machine.up(&caller);
                 self.answer_started(Ok(runs), reply);
@@ -256,6 +262,8 @@ impl Engine {
         self.trouble = None;
         self.cancels.insert(run, watch::channel(0).0);
         tracing::info!(%run, commands = job.commands.len(), "starts a run");
+        let title = format!("Running {}", run.hook);
+        self.context.publisher.progress(&run.to_string(), ProgressStep::Begin { title });
         for command in &job.commands {
             self.launch(&job, command);
         }
@@ -296,8 +304,9 @@ impl Engine {
         tracing::info!(%run, command, fate = ?end.fate.state(), "a command ended");
         self.outputs.remove(&(run, command.to_owned()));
         let settle = self.machine.ended(run, command, end);
-        if !self.machine.is_active(run) {
-            self.cancels.remove(&run);
+        if !self.machine.is_active(run) && self.cancels.remove(&run).is_some() {
+            let message = format!("{} ended", run.hook);
+            self.context.publisher.progress(&run.to_string(), ProgressStep::End { message });
         }
         settle
     }

@@ -19,7 +19,8 @@ pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
     if unclear {
         reasons.push(unclear_runner());
     }
-    let hooks = rows.iter().map(|row| hook(row, machine.queued(row.hook, row.origin), machine.runner())).collect();
+    let hooks =
+        rows.iter().map(|row| hook(row, machine.queued(row.hook, row.origin).next(), machine.runner())).collect();
     HooksPart { hooks, working: !machine.is_idle(), reasons }
 }
 

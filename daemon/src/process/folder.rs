@@ -63,6 +63,11 @@ impl Folder {
         self.dir.join(format!("output.{number:06}"))
     }
 
+    /// Takes room while the command runs; see `shim/reserve.rs`.
+    pub(super) fn reserve_file(&self) -> Utf8PathBuf {
+        self.dir.join("reserve")
+    }
+
     /// The outcome, if the command has ended and its shim lived to say so. Blocks.
     ///
     /// # Errors

@@ -113,13 +113,15 @@ impl Group {
     fn start(command: &CommandLine) -> Result<(Self, ChildStdout, ChildStderr), ProcessError> {
         let failed = |source| ProcessError::Spawn { program: command.program.clone(), source };
         let mut child = spawn(command).map_err(failed)?;
-        let pid = child.id().and_then(procfs::to_pid).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
-        let mut group = Self { child: None, pid, end: None };
         let streams = child.stdout.take().zip(child.stderr.take());
-        group.child = Some(child);
+        let pid = child.id().and_then(procfs::to_pid);
+        let (Some(pid), Some((stdout, stderr))) = (pid, streams) else {
+            return Err(failed(io::ErrorKind::InvalidData.into()));
+        };
+        // From here on it is ended by being dropped.
+        let mut group = Self { child: Some(child), pid, end: None };
         let end = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(watch);
         group.end = Some(end.map_err(failed)?);
-        let (stdout, stderr) = streams.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
         Ok((group, stdout, stderr))
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct Module {
 
 /// Why a file has no build information.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildInfoError {
+pub enum BuildInfoError {
     /// It cannot be read.
     #[error("read {path}")]
     Read {

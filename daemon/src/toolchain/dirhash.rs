@@ -12,6 +12,8 @@ use crate::hex;
 
 /// The most that the files of one zip may hold together: Go refuses modules over 500 MiB.
 const MAX_UNPACKED: u64 = 500 << 20;
+/// The most of a go.sum that is read.
+const MAX_GO_SUM: u64 = 4 << 20;
 
 /// The `h1:` sum of the module zip at `path`. Blocking.
 ///
@@ -41,6 +43,25 @@ pub(crate) fn hash_zip(path: &Utf8Path) -> io::Result<String> {
         sum.update(format!("{digest}  {name}\n"));
     }
     Ok(format!("h1:{}", base64(&sum.finalize())))
+}
+
+/// The text of go.sum in the module zip at `path`: what the module's own authors saw its dependencies to be. Empty where
+/// there is none. Blocking.
+///
+/// # Errors
+/// The zip cannot be read, or its go.sum is no text of a sensible size.
+pub(crate) fn go_sum_in(path: &Utf8Path) -> io::Result<String> {
+    let mut archive = zip::ZipArchive::new(io::BufReader::new(fs_err::File::open(path)?)).map_err(io::Error::other)?;
+    // `MODULE@VERSION/go.sum`: a module's path has no `@`, and a go.sum further down is test data.
+    let is_own = |name: &str| {
+        name.split_once('@').and_then(|(_, rest)| rest.split_once('/')).is_some_and(|(_, file)| file == "go.sum")
+    };
+    let Some(name) = archive.file_names().find(|name| is_own(name)).map(str::to_owned) else {
+        return Ok(String::new());
+    };
+    let mut text = String::new();
+    archive.by_name(&name).map_err(io::Error::other)?.take(MAX_GO_SUM).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The SHA-256 of all that `reader` gives, in hexadecimal. Blocking.
@@ -89,23 +110,36 @@ mod tests {
         }
     }
 
-    /// The sum that Go 1.26.8 printed for this very module: `go mod download -json example.test/tiny@v1.0.0`.
-    #[test]
-    fn the_sum_is_the_one_that_go_prints() {
+    /// A module zip with these files, whose names begin after `example.test/tiny@v1.0.0/`.
+    fn module(files: &[(&str, &str)]) -> (tempfile::TempDir, camino::Utf8PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("tiny.zip");
-        let mut zip =
-            zip::ZipWriter::new(std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap());
-        let options = zip::write::SimpleFileOptions::default();
-        // Not in the order of their names: the sum must not depend on the zip's own order.
-        for (name, content) in
-            [("main.go", "package main\n\nfunc main() {}\n"), ("go.mod", "module example.test/tiny\n\ngo 1.18\n")]
-        {
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        let mut zip = zip::ZipWriter::new(file);
+        for (name, content) in files {
+            let options = zip::write::SimpleFileOptions::default();
             zip.start_file(format!("example.test/tiny@v1.0.0/{name}"), options).unwrap();
             zip.write_all(content.as_bytes()).unwrap();
         }
         zip.finish().unwrap();
+        (dir, path)
+    }
+
+    /// The sum that Go 1.26.8 printed for this very module: `go mod download -json example.test/tiny@v1.0.0`.
+    #[test]
+    fn the_sum_is_the_one_that_go_prints() {
+        let go_mod = ("go.mod", "module example.test/tiny\n\ngo 1.18\n");
+        // Not in the order of their names: the sum must not depend on the zip's own order.
+        let (_keep, path) = module(&[("main.go", "package main\n\nfunc main() {}\n"), go_mod]);
         assert_eq!(hash_zip(&path).unwrap(), "h1:22Sawkp1i92H03fL7UsxWdvHRlxMwUAiRPiqdE7dNi4=");
+    }
+
+    #[test]
+    fn the_modules_own_go_sum_is_found() {
+        let (_keep, path) = module(&[("testdata/x@v2/go.sum", "evil"), ("go.sum", "b v1 h1:x")]);
+        assert_eq!(go_sum_in(&path).unwrap(), "b v1 h1:x");
+        let (_keep, path) = module(&[("testdata/x@v2/go.sum", "evil")]);
+        assert_eq!(go_sum_in(&path).unwrap(), "", "one further down is not the module's");
     }
 
     #[test]

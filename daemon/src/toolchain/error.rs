@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burrow_protocol::error::ErrorCode;
 use camino::Utf8PathBuf;
 
+use super::buildinfo::BuildInfoError;
 use super::version::GoVersion;
 use crate::coded::Coded;
 use crate::durable::DurableError;
@@ -164,6 +165,9 @@ pub enum ToolchainError {
         /// The last lines that Go said, or what is wrong with the binary.
         detail: String,
     },
+    /// A binary that was just built says nothing of its build.
+    #[error("look at what was built")]
+    Built(#[from] BuildInfoError),
     /// The store cannot be read or written.
     #[error("use the store of tools")]
     Store(#[source] DurableError),
@@ -192,6 +196,12 @@ pub enum ToolchainError {
         /// Whether it is missing or changed.
         why: &'static str,
     },
+    /// The window that asks has not been trusted with this folder, which names what would be built.
+    #[error("install tools for {workspace}: the folder is not trusted")]
+    Untrusted {
+        /// The folder.
+        workspace: Utf8PathBuf,
+    },
     /// No such operation.
     #[error("wait for {operation}: no such operation is known")]
     OperationUnknown {
@@ -219,14 +229,14 @@ impl Coded for ToolchainError {
             Self::LinkOutside { .. } => ErrorCode::LinkOutside,
             Self::Download { .. } => ErrorCode::Download,
             Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => ErrorCode::ChecksumMismatch,
-            Self::BuildFailed { .. } => ErrorCode::BuildFailed,
+            Self::BuildFailed { .. } | Self::Built(_) => ErrorCode::BuildFailed,
             Self::Store(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::StoreFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
             Self::Store(_) | Self::StoreFile { .. } => ErrorCode::StoreUnwritable,
             Self::State(error) => error.code(),
             Self::Process(error) => error.code(),
             Self::NoGeneration => ErrorCode::NoGeneration,
-            Self::OperationUnknown { .. } => ErrorCode::BadRequest,
+            Self::Untrusted { .. } | Self::OperationUnknown { .. } => ErrorCode::BadRequest,
             Self::Ending => ErrorCode::DaemonUnreachable,
         }
     }
@@ -275,6 +285,7 @@ impl Coded for ToolchainError {
             Self::BuildFailed { tool, .. } => {
                 Some(format!("pin another version in `customizations.burrow.tools.{tool}`"))
             }
+            Self::Built(_) => Some("run `burrow tools repair` again".into()),
             Self::Store(error) => error.hint(),
             Self::StoreFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
@@ -285,6 +296,7 @@ impl Coded for ToolchainError {
             Self::State(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::NoGeneration => Some("run `burrow tools repair`".into()),
+            Self::Untrusted { .. } => Some("trust the folder in the editor, or run `burrow up` in a terminal".into()),
             Self::OperationUnknown { .. } => Some("start it again with `burrow tools repair`".into()),
             Self::Ending => Some("run the command again".into()),
         }

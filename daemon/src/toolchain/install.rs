@@ -16,6 +16,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::buildinfo;
 use super::dirhash;
 use super::environment::BuildFolders;
 use super::error::ToolchainError;
@@ -61,6 +62,7 @@ struct Fetched {
     module: String,
     h1: String,
     voucher: Voucher,
+    go_sum: String,
 }
 
 /// What `go mod download -json` prints, as far as it is used.
@@ -119,9 +121,11 @@ impl Installer {
     async fn fetch(&self, wanted: Wanted, why: &str) -> Result<Fetched, ToolchainError> {
         self.begin(RepairVerb::Fetch, &wanted, why);
         let (module, zip) = self.download(&wanted).await?;
-        let h1 =
-            blocking(move || dirhash::hash_zip(&zip).map_err(|source| ToolchainError::StoreFile { path: zip, source }))
-                .await?;
+        let (h1, go_sum) = blocking(move || {
+            let read = dirhash::hash_zip(&zip).and_then(|h1| Ok((h1, dirhash::go_sum_in(&zip)?)));
+            read.map_err(|source| ToolchainError::StoreFile { path: zip, source })
+        })
+        .await?;
         if let Some(expected) = wanted.h1.as_ref().filter(|expected| expected.sum != h1) {
             return Err(ToolchainError::ChecksumMismatch {
                 what: format!("{module}@{}", wanted.version),
@@ -137,7 +141,7 @@ impl Installer {
         } else {
             Voucher::Nobody
         };
-        Ok(Fetched { wanted, module, h1, voucher })
+        Ok(Fetched { wanted, module, h1, voucher, go_sum })
     }
 
     /// The module that holds a tool's package, and its zip. Where the module is not known, the longest path that is one.
@@ -177,7 +181,7 @@ impl Installer {
 
     /// Builds a tool whose module was checked, and takes the binary into the store.
     async fn build(&self, fetched: Fetched, why: &str) -> Result<InstalledTool, ToolchainError> {
-        let Fetched { wanted, module, h1, voucher } = fetched;
+        let Fetched { wanted, module, h1, voucher, go_sum } = fetched;
         self.begin(RepairVerb::Build, &wanted, why);
         let folder = self.folders.bin(&wanted.name);
         let mut env = self.env.clone();
@@ -204,9 +208,10 @@ impl Installer {
             return Err(failed_build(&wanted, &module, &said));
         }
         self.begin(RepairVerb::Verify, &wanted, "a binary is compared before it is used");
-        let (store, built_with) = (self.store.clone(), self.go.name());
+        let (store, built_with, env) = (self.store.clone(), self.go.name(), self.env.clone());
         blocking(move || {
             let binary = only_file(&folder).ok_or_else(|| not_built(&wanted, "Go left no binary".to_owned()))?;
+            let voucher = with_dependencies(voucher, &binary, &go_sum, &env)?;
             let (sha256, fingerprint) = store.add(&binary, &wanted.name)?;
             let tool = InstalledTool {
                 module,
@@ -244,6 +249,27 @@ impl Installer {
         };
         // A step that is lost is not missed: what was done is told at the end.
         let _ = self.steps.try_send(Step::Begin(action));
+    }
+}
+
+/// Who vouches for a tool together with the modules that were built into it. Its build information is no mere claim here: our
+/// own `go` wrote it just now, from caches of our own.
+fn with_dependencies(
+    voucher: Voucher,
+    binary: &camino::Utf8Path,
+    go_sum: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<Voucher, ToolchainError> {
+    let info = buildinfo::read(binary)?;
+    match sumdb::vouches_for_all(&info.dependencies, go_sum, env) {
+        Ok(true) => Ok(voucher),
+        Ok(false) => Ok(Voucher::Nobody),
+        Err((module, expected)) => Err(ToolchainError::ChecksumMismatch {
+            what: format!("{}@{}", module.path, module.version),
+            found: module.sum.clone(),
+            expected,
+            by: format!("the go.sum of {}", info.module.path),
+        }),
     }
 }
 

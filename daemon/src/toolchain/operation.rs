@@ -118,6 +118,9 @@ impl Operation {
         let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
         let mut notes = Vec::new();
         if plan.is_empty() && asked.lock.is_some() {
+            // The one link outside of the generations: it may be gone, or its making was cut off.
+            let (context, installed) = (Arc::clone(&self.context), active.is_some());
+            blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
             return settle(Observation { asked: Ok(asked), active, at_hand, surplus }, Vec::new(), notes);
         }
@@ -252,16 +255,16 @@ impl Operation {
         active: Option<&Active>,
         error: ToolchainError,
     ) -> Result<(Option<RepairAction>, String), ToolchainError> {
-        let note = |number| format!("{}; generation {number} stays in use", with_causes(&error));
+        let note = |number, stands: &str| format!("{}; generation {number} {stands}", with_causes(&error));
         if let Some(active) = active.filter(|active| is_whole(active)) {
             self.generations.relink(active.number, &active.manifest, &self.store)?;
-            return Ok((None, note(active.number)));
+            return Ok((None, note(active.number, "stays in use")));
         }
         let whole = self.generations.all().into_iter().find(|(number, manifest)| self.is_whole(*number, manifest));
         let Some((number, manifest)) = whole else { return Err(error) };
         self.generations.relink(number, &manifest, &self.store)?;
         self.generations.activate(number)?;
-        Ok((Some(fallen_back(number, "the network cannot be reached")), note(number)))
+        Ok((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead")))
     }
 
     fn is_whole(&self, number: u32, manifest: &Manifest) -> bool {
@@ -275,19 +278,17 @@ impl Operation {
 }
 
 /// How an operation ends that did its work. A tool for which nothing could be chosen is an error now that the others are in
-/// order; drift is a note.
+/// order; drift is a state of the tool, which the report has.
 fn settle(
     mut observation: Observation,
     actions: Vec<RepairAction>,
-    mut notes: Vec<String>,
+    notes: Vec<String>,
 ) -> Result<Done, ToolchainError> {
     if let Ok(asked) = &mut observation.asked {
         let is_fatal = |error: &ToolchainError| !matches!(error, ToolchainError::Drifted { .. });
         if let Some(fatal) = asked.choices.iter().position(|choice| choice.wanted.as_ref().is_err_and(is_fatal)) {
             asked.choices.swap_remove(fatal).wanted?;
         }
-        let drifted = asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().err());
-        notes.extend(drifted.map(|error| with_causes(error)));
     }
     Ok(Done { actions, notes, observation })
 }

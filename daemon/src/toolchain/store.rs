@@ -144,10 +144,9 @@ fn lock_of(folder: &Utf8Path) -> Utf8PathBuf {
 }
 
 fn remove(folder: &Utf8Path) {
-    for removed in [durable::remove_dir(folder), durable::remove_file(&lock_of(folder))] {
-        if let Err(error) = removed {
-            tracing::warn!(%folder, error = crate::coded::with_causes(&error), "a repair's folder stays behind");
-        }
+    // The lock goes last: while it is there, the next sweep tries again.
+    if let Err(error) = durable::remove_dir(folder).and_then(|()| durable::remove_file(&lock_of(folder))) {
+        tracing::warn!(%folder, error = crate::coded::with_causes(&error), "a repair's folder stays behind");
     }
 }
 

@@ -76,7 +76,8 @@ fn types(catalogue: &Catalogue) -> String {
 fn errors() -> String {
     let mut text = format!(
         "\n## Errors\n\n\
-         `error.code` is the number of a code, `error.data` is {}. A code never changes its meaning.\n\n\
+         `error.data` is {}; clients go by its `code`, which never changes its meaning. JSON-RPC's own `error.code` is \
+         -33000 minus the number: -33101 for BUR101.\n\n\
          | Code | In words | Meaning |\n|---|---|---|\n",
         link("ErrorData")
     );

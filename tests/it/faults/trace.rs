@@ -12,7 +12,7 @@ const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,link,linkat
 /// A write of the daemon, by what is the same in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Write {
-    /// Below the sandbox's root.
+    /// Below the sandbox's root, with `KEY` for the workspace's own folder.
     path: String,
     call: String,
     /// The how-manieth call of its kind on this path, counted a thread, as strace does.
@@ -27,10 +27,10 @@ impl fmt::Display for Write {
 
 impl Write {
     /// strace's arguments that end the daemon as it is about to make this write.
-    pub(super) fn injection(&self, root: &Utf8Path) -> Vec<String> {
+    pub(super) fn injection(&self, root: &Utf8Path, key: &str) -> Vec<String> {
         let Self { path, call, nth } = self;
         let inject = format!("--inject={call}:signal=KILL:when={nth}");
-        vec!["-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
+        vec!["-P".to_owned(), root.join(path.replace("KEY", key)).into_string(), format!("--trace={call}"), inject]
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn all_writes() -> Vec<String> {
 }
 
 /// The daemon's writes in a trace, without those to its log and to files with random names.
-pub(super) fn writes(trace: &str, root: &Utf8Path) -> Vec<Write> {
+pub(super) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
     let mut started = BTreeSet::new();
     let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
     let mut first = None;
@@ -55,7 +55,7 @@ pub(super) fn writes(trace: &str, root: &Utf8Path) -> Vec<Write> {
         } else if let Some(path) = path_of(call, arguments, root)
             && !started.contains(thread)
         {
-            *counts.entry((thread, call, path)).or_default() += 1;
+            *counts.entry((thread, call, path.replace(key, "KEY"))).or_default() += 1;
         }
     }
     let known = counts.into_iter().flat_map(|((_, call, path), count)| {
@@ -86,9 +86,9 @@ mod tests {
         let trace = r#"
 7 execve("/bin/burrow", ...) = 0
 7 mkdir("/s/state", 0700) = 0
-8 write(5</s/state/ledger.jsonl>, ""..., 10) = 10
-8 write(5</s/state/ledger.jsonl>, ""..., 10 <unfinished ...>
-7 write(5</s/state/ledger.jsonl>, ""..., 10) = 10
+8 write(5</s/state/5a10/ledger.jsonl>, ""..., 10) = 10
+8 write(5</s/state/5a10/ledger.jsonl>, ""..., 10 <unfinished ...>
+7 write(5</s/state/5a10/ledger.jsonl>, ""..., 10) = 10
 8 <... write resumed>) = 10
 8 fsync(6</s/state/.burrow-x1>) = 0
 8 rename("/s/state/.burrow-x1", "/s/state/daemon.json") = 0
@@ -97,14 +97,14 @@ mod tests {
 9 execve("/bin/burrow", ...) = 0
 9 write(5</s/state/run/claim>, ""..., 10) = 10
 "#;
-        let found: Vec<_> = writes(trace, "/s".into()).iter().map(Write::to_string).collect();
+        let found: Vec<_> = writes(trace, "/s".into(), "5a10").iter().map(Write::to_string).collect();
         assert_eq!(
             found,
             [
                 "mkdir 1 of state",
-                "rename 1 of state/daemon.json",
-                "write 1 of state/ledger.jsonl",
-                "write 2 of state/ledger.jsonl"
+                "write 1 of state/KEY/ledger.jsonl",
+                "write 2 of state/KEY/ledger.jsonl",
+                "rename 1 of state/daemon.json"
             ]
         );
     }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::fs;
+use std::time::Duration;
 
 use camino::Utf8Path;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// A process that lives (a zombie does not).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,16 @@ pub(super) fn sockets_of(root: &Utf8Path) -> Vec<String> {
     paths.sort();
     paths.dedup();
     paths
+}
+
+/// Sends SIGKILL and waits for the end of the last thread: only then are the sockets closed and the locks free.
+pub(super) fn kill_and_wait(pid: u32, limit: Duration) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::KILL).unwrap();
+    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: 0 };
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap();
+    assert_eq!(ended, 1, "the killed process {pid} has ended");
 }
 
 /// Sends SIGKILL.

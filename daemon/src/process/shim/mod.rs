@@ -13,6 +13,7 @@ mod ending; // pure: running -> ending -> flushing -> done
 mod followers; // ctl.sock
 mod memory; // oom_score_adj, and whether memory ran out
 mod output; // pipes -> mask -> log
+mod reserve; // room for the outcome on a full disk
 mod signals; // signals as bytes in a pipe
 mod supervise; // the loop
 mod tree; // the processes: looking, signalling, reaping
@@ -86,7 +87,9 @@ fn read_spec() -> io::Result<ShimSpec> {
 fn say(word: &Word) {
     let line = word.to_line();
     let mut rest = line.as_bytes();
-    while let Ok(length @ 1..) = rustix::io::write(io::stdout(), rest) {
+    while !rest.is_empty()
+        && let Ok(length) = rustix::io::write(io::stdout(), rest)
+    {
         rest = &rest[length..];
     }
 }

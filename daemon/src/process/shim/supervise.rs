@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use super::ending::{Action, Cause, Ending, Input, Rules, Status};
 use super::followers::Followers;
 use super::output::{Output, WriteEnds};
+use super::reserve::Reserve;
 use super::signals::Signals;
 use super::tree::Tree;
 use super::{memory, open_null};
@@ -59,6 +60,8 @@ pub(super) struct Supervisor {
     started: Instant,
     started_at: String,
     kills_before: Option<u64>,
+    /// Given back before the outcome is written.
+    reserve: Reserve,
 }
 
 /// What is left to do when the outcome is on disk.
@@ -93,6 +96,7 @@ impl Supervisor {
         let signals = Signals::catch().map_err(prepare("signals"))?;
         let followers = Followers::listen(folder).map_err(prepare("ctl.sock"))?;
         let (output, ends) = Output::new(mask, LogWriter::new(folder.clone())).map_err(prepare("output"))?;
+        let reserve = Reserve::take(folder).map_err(prepare("room for the outcome"))?;
         let kills_before = memory::kills();
         let started = Instant::now();
         let started_at = now();
@@ -116,6 +120,7 @@ impl Supervisor {
             started,
             started_at,
             kills_before,
+            reserve,
         })
     }
 
@@ -143,6 +148,7 @@ impl Supervisor {
         self.output.finish();
         self.followers.tell_output(self.started.elapsed(), self.output.log().end());
         let outcome = self.outcome();
+        drop(self.reserve);
         let drain = outcome.stdout_left_open && !outcome.survivors.is_empty();
         let rest = (self.output, self.tree, self.signals);
         (outcome, Rest { followers: self.followers, drain: drain.then_some(rest) })

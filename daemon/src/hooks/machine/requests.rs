@@ -1,0 +1,226 @@
+//! What requests change: what is queued, what is dropped, what is passed over. Nothing starts here.
+
+use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
+
+use super::{Cancel, Cause, Job, Machine, Selection, after};
+use crate::hooks::command::Command;
+use crate::hooks::error::HookError;
+use crate::hooks::evidence::Runner;
+use crate::hooks::fate::Fate;
+use crate::hooks::ledger::{Entry, Key, Line};
+use crate::hooks::plan::{Row, Standing, UP, full_name};
+use crate::hooks::record::{RunId, RunRecord};
+use crate::process::Caller;
+
+impl Machine {
+    /// Queues what is due of the hooks that belong to opening a workspace.
+    pub(crate) fn up(&mut self, caller: &Caller) -> Vec<RunId> {
+        let mut runs = Vec::new();
+        for hook in UP {
+            runs.extend(self.queue_due(&Selection { hook, command: None }, None, caller));
+        }
+        runs
+    }
+
+    /// Queues what is due of one hook. Runs that wait or run already are part of the answer.
+    pub(crate) fn run(
+        &mut self,
+        what: &Selection,
+        origin: Option<HookOrigin>,
+        caller: &Caller,
+    ) -> Result<Vec<RunId>, HookError> {
+        self.check_known(what)?;
+        Ok(self.queue_due(what, origin, caller))
+    }
+
+    /// Queues one hook whatever the ledger says; what a tool runs, only where its origin is named.
+    pub(crate) fn run_again(
+        &mut self,
+        what: &Selection,
+        origin: Option<HookOrigin>,
+        caller: &Caller,
+    ) -> Result<Vec<RunId>, HookError> {
+        self.check_known(what)?;
+        self.check_idle(what)?;
+        let foreign = self.runner != Runner::Burrow && origin.is_none();
+        let wanted = |row: &Row| {
+            row.hook == what.hook
+                && row.origin != HookOrigin::Exec
+                && origin.is_none_or(|origin| row.origin == origin)
+                && !(foreign && row.origin == HookOrigin::Devcontainer)
+        };
+        let rows: Vec<_> = self.rows().into_iter().filter(wanted).collect();
+        Ok(rows
+            .iter()
+            .filter_map(|row| self.queue_job(row, what.command.as_deref(), |_| true, Cause::Again, caller))
+            .collect())
+    }
+
+    /// Queues what did not succeed: of one hook, or of all.
+    pub(crate) fn retry(&mut self, what: Option<&Selection>, caller: &Caller) -> Result<Vec<RunId>, HookError> {
+        if let Some(what) = what {
+            self.check_known(what)?;
+            self.check_idle(what)?;
+        }
+        let command = what.and_then(|what| what.command.as_deref());
+        let bad = |standing: &Standing| standing.entry.as_ref().is_some_and(|entry| entry.fate.is_bad());
+        let rows: Vec<_> =
+            self.rows().into_iter().filter(|row| what.is_none_or(|what| row.hook == what.hook)).collect();
+        let mut runs = Vec::new();
+        for row in &rows {
+            let idle = self.queued(row.hook, row.origin).next().is_none();
+            if idle && row.origin != HookOrigin::Exec {
+                runs.extend(self.queue_job(row, command, bad, Cause::Retry, caller));
+            }
+        }
+        let not_ours = |row: &&Row| row.origin == HookOrigin::Exec && row.commands.iter().any(bad);
+        match rows.iter().find(not_ours) {
+            Some(row) if runs.is_empty() => Err(HookError::NotOurs { name: row.hook.to_string() }),
+            _ => Ok(runs),
+        }
+    }
+
+    /// Registers a command line to record as a run of a hook.
+    pub(crate) fn exec(
+        &mut self,
+        hook: HookName,
+        command: Command,
+        cause: Cause,
+        caller: &Caller,
+    ) -> Result<RunId, HookError> {
+        let name = full_name(hook, &command.name);
+        let same = |record: &&RunRecord| {
+            record.run.hook == hook
+                && record.origin == HookOrigin::Exec
+                && record.commands.iter().any(|other| other.name == command.name && other.fate == Fate::Running)
+        };
+        if let Some(record) = self.active().find(same) {
+            return Err(HookError::Running { name, run: record.run.to_string() });
+        }
+        Ok(self.push(hook, HookOrigin::Exec, vec![command], cause, caller))
+    }
+
+    /// Counts what did not succeed of a hook as done. The lines to write down are returned; nothing changes before
+    /// [`Self::apply`].
+    pub(crate) fn skip(&self, what: &Selection, why: Option<&str>) -> Result<Vec<Line>, HookError> {
+        self.check_known(what)?;
+        self.check_idle(what)?;
+        let mut lines = Vec::new();
+        for row in self.rows().into_iter().filter(|row| row.hook == what.hook) {
+            for standing in row.commands {
+                let wanted = what.command.as_ref().is_none_or(|name| *name == standing.name);
+                let open = standing.due
+                    || standing.state == HookState::Blocked
+                    || standing.entry.as_ref().is_some_and(|entry| entry.fate.is_bad());
+                if wanted && open {
+                    let key = Key::new(&self.container, row.hook, row.origin, &standing.name);
+                    lines.push(Line::Command(Box::new(skipped(key, standing.entry, why))));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Drops a run that waits; one that runs has to be told.
+    pub(crate) fn cancel(&mut self, run: RunId) -> Result<Cancel, HookError> {
+        if self.is_active(run) {
+            return Ok(Cancel::Tell);
+        }
+        let before = self.queue.len();
+        self.queue.retain(|job| job.run != run);
+        if self.queue.len() == before {
+            Err(HookError::RunUnknown { run: run.to_string() })
+        } else {
+            Ok(Cancel::Unqueued)
+        }
+    }
+
+    fn queue_due(&mut self, what: &Selection, origin: Option<HookOrigin>, caller: &Caller) -> Vec<RunId> {
+        let wanted = |row: &Row| row.hook == what.hook && origin.is_none_or(|origin| row.origin == origin);
+        let rows: Vec<_> = self.rows().into_iter().filter(wanted).collect();
+        let mut runs = Vec::new();
+        for row in &rows {
+            runs.extend(self.under_way(row, what.command.as_deref()));
+            let queued: Vec<_> = self.queued(row.hook, row.origin).cloned().collect();
+            let waits = |name: &str| queued.iter().any(|job| job.commands.iter().any(|command| command.name == name));
+            let due = |standing: &Standing| standing.due && !waits(&standing.name);
+            runs.extend(self.queue_job(row, what.command.as_deref(), due, Cause::Due, caller));
+        }
+        runs
+    }
+
+    /// The runs of a hook's origin that run or wait, where `command` is one of theirs.
+    fn under_way(&self, row: &Row, command: Option<&str>) -> Vec<RunId> {
+        let meant = |name: &str| command.is_none_or(|command| command == name);
+        let running = self
+            .active()
+            .filter(|record| record.run.hook == row.hook && record.origin == row.origin)
+            .filter(|record| record.commands.iter().any(|command| meant(&command.name)))
+            .map(|record| record.run);
+        let queued = self
+            .queued(row.hook, row.origin)
+            .filter(|job| job.commands.iter().any(|command| meant(&command.name)))
+            .map(|job| job.run);
+        running.chain(queued).collect()
+    }
+
+    fn queue_job(
+        &mut self,
+        row: &Row,
+        only: Option<&str>,
+        wanted: impl Fn(&Standing) -> bool,
+        cause: Cause,
+        caller: &Caller,
+    ) -> Option<RunId> {
+        let stage = self.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin)?;
+        let wanted = |name: &str| row.commands.iter().any(|standing| standing.name == name && wanted(standing));
+        let named = |name: &str| only.is_none_or(|only| only == name);
+        let commands = stage.commands.iter().filter(|command| named(&command.name) && wanted(&command.name));
+        let commands: Vec<_> = commands.cloned().collect();
+        (!commands.is_empty()).then(|| self.push(row.hook, row.origin, commands, cause, caller))
+    }
+
+    fn push(
+        &mut self,
+        hook: HookName,
+        origin: HookOrigin,
+        commands: Vec<Command>,
+        cause: Cause,
+        caller: &Caller,
+    ) -> RunId {
+        let run = RunId { number: self.next_number, hook };
+        self.next_number += 1;
+        self.queue.push_back(Job { run, origin, commands, cause, caller: caller.clone() });
+        run
+    }
+
+    /// A command that is named must be there; a hook without commands is only one with nothing to do.
+    fn check_known(&self, what: &Selection) -> Result<(), HookError> {
+        let Some(name) = &what.command else { return Ok(()) };
+        let rows = self.rows();
+        let known: Vec<_> =
+            rows.iter().flat_map(|row| row.commands.iter().map(move |it| (row.hook, &it.name))).collect();
+        if known.contains(&(what.hook, name)) {
+            return Ok(());
+        }
+        let known = known.into_iter().map(|(hook, name)| full_name(hook, name)).collect();
+        Err(HookError::Unknown { name: what.to_string(), known })
+    }
+
+    fn check_idle(&self, what: &Selection) -> Result<(), HookError> {
+        let queued = self.queue.iter().map(|job| job.run);
+        match queued.chain(self.active.keys().copied()).find(|run| run.hook == what.hook) {
+            Some(run) => Err(HookError::Running { name: what.to_string(), run: run.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn skipped(key: Key, last: Option<Entry>, why: Option<&str>) -> Entry {
+    let note = last.as_ref().filter(|last| last.fate.is_bad()).and_then(|last| after(&last.fate));
+    let fate = Fate::Skipped { why: why.map(ToOwned::to_owned) };
+    match last {
+        Some(last) => Entry { fate, note, ..last },
+        None => Entry { key, hash: String::new(), run: None, attempt: 0, started_at: None, fate, note, within: None },
+    }
+}
