@@ -16,23 +16,30 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::context::Context;
-use super::exit::ExitStatus;
+use super::exit::{ExitStatus, HELP};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show every hook and how it stands
+    #[command(after_help = HELP)]
     List(list::Args),
     /// Run what is due of a hook
+    #[command(after_help = HELP)]
     Run(run::Args),
     /// Run a command and record it as a run of a hook
+    #[command(after_help = HELP)]
     Exec(exec::Args),
     /// Run again what did not succeed
+    #[command(after_help = HELP)]
     Retry(retry::Args),
     /// Count a hook as done without running it
+    #[command(after_help = HELP)]
     Skip(skip::Args),
     /// Show what a hook printed
+    #[command(after_help = HELP)]
     Log(log::Args),
     /// Wait until a hook neither waits nor runs
+    #[command(after_help = HELP)]
     Await(r#await::Args),
 }
 
