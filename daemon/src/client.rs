@@ -47,6 +47,12 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// It was asked to end, and did not.
+    #[error("end the daemon: process {pid} still runs")]
+    StillRuns {
+        /// Its process.
+        pid: u32,
+    },
     /// The daemon says no.
     #[error("{}", .0.message)]
     Refused(ErrorData),
@@ -70,6 +76,7 @@ impl Coded for ClientError {
             Self::Stopped => ErrorCode::StoppedByUser,
             Self::Untrusted { .. } => ErrorCode::StateUnsafe,
             Self::Start { .. } => ErrorCode::DaemonStart,
+            Self::StillRuns { .. } => ErrorCode::Internal,
             Self::Refused(data) => {
                 ErrorCode::ALL.iter().copied().find(|code| code.code() == data.code).unwrap_or(ErrorCode::Internal)
             }
@@ -81,6 +88,9 @@ impl Coded for ClientError {
             Self::NotRunning { .. } | Self::Stopped => Some("start it with `burrow start`".to_owned()),
             Self::Untrusted { .. } => Some("set BURROW_STATE_DIR to a folder of your own".to_owned()),
             Self::Connection { .. } => Some("look at the end of `daemon.log` in the state directory".to_owned()),
+            Self::StillRuns { pid } => {
+                Some(format!("look at `daemon.log` in the state directory, then end it with `kill -9 {pid}`"))
+            }
             Self::Start { .. } => Some("run `burrow daemon` to see it fail in the foreground".to_owned()),
             Self::Refused(data) => data.hint.clone(),
         }

@@ -178,6 +178,10 @@ fn what_a_tool_runs_is_left_alone() {
         .env("REMOTE_CONTAINERS", "true")
         .hook("postCreate", "echo x >> file")
         .burrow_hook("postCreate", "echo x >> own");
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
+    postCreate (burrow)  pending
+    postCreate  external  a Dev Containers tool runs it
+    ");
     up(&sandbox);
     assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
     postCreate (burrow)  succeeded
@@ -210,6 +214,28 @@ fn log_is_the_past_and_then_the_present() {
     assert_eq!(followed.stdout(), "past 1\npast 2\npast 3\npast 4\npast 5\nend\n");
     assert_eq!(followed.stderr(), "live 1\nlive 2\nlive 3\nlive 4\nlive 5\n");
     running.finish().exits(0);
+}
+
+/// What was printed lasts, in the order of time over all commands of the hook.
+#[test]
+fn log_of_several_commands_is_merged_by_time() {
+    let after = |file: &str, word: &str, next: &str| {
+        format!("until [ -e {file} ]; do sleep 0.01; done; echo {word}; sleep 0.02; touch {next}")
+    };
+    let sandbox = sandbox().hook(
+        "postCreate",
+        json!({"one": format!("echo 1; sleep 0.02; touch a; {}", after("b", "3", "c")), "two": after("a", "2", "b"), "silent": "true"}),
+    );
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
+    assert_snapshot!(sandbox.burrow(["hook", "log", "postCreate"]).exits(0), @r"
+    [one] 1
+    [two] 2
+    [one] 3
+    ");
+    let times = sandbox.burrow(["hook", "log", "postCreate/two", "--times"]).exits(0);
+    assert!(times.stdout().starts_with("20") && times.stdout().ends_with("Z 2\n"), "{}", times.whole());
+    sandbox.burrow(["hook", "log", "postCreate/silent"]).exits(0).tells("1-postCreate has printed nothing");
+    sandbox.burrow(["hook", "log", "postStart"]).exits(1).tells("postStart has not run");
 }
 
 /// A daemon that dies takes no hook with it: the hook runs once, to its end, and the next daemon knows how it ended,

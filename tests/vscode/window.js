@@ -40,6 +40,13 @@ export async function openWindow(test, { files, settings, trusted = true }) {
   return window;
 }
 
+// A run that is broken off leaves no code-server, whose extension would start the daemon again.
+const servers = new Set();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(1));
+}
+process.once("exit", () => servers.forEach((pid) => process.kill(-pid, "SIGKILL")));
+
 /** One window and what belongs to it. */
 class Window {
   constructor(name, settings, trusted) {
@@ -115,6 +122,7 @@ class Window {
     args.push(...(this.trusted ? ["--disable-workspace-trust"] : []), this.workspace);
     // Its own process group, so that one signal ends it with its extension hosts.
     this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
+    servers.add(this.server.pid);
     const address = await listening(this.server);
     this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
     this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 } });
@@ -209,6 +217,7 @@ class Window {
     if (this.server !== undefined) {
       const ended = new Promise((resolve) => this.server.once("exit", resolve));
       process.kill(-this.server.pid, "SIGKILL");
+      servers.delete(this.server.pid);
       await ended;
     }
     await this.burrow("stop");

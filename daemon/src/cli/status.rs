@@ -50,9 +50,15 @@ fn print(printer: Printer, status: &Status) {
 }
 
 fn render(printer: Printer, status: &Status) -> String {
-    let taken = status.ports.iter().filter(|port| port.state != PortState::Free).count();
+    let count = |wanted: &[PortState]| status.ports.iter().filter(|port| wanted.contains(&port.state)).count();
+    let leased = count(&[PortState::Leased, PortState::Connected]);
+    let foreign = match count(&[PortState::Foreign]) {
+        0 => String::new(),
+        foreign => format!(", {foreign} held by others"),
+    };
+    let ports = status.ports.len();
     let mut text =
-        format!("burrow {}  pid {}  debug ports {taken}/{} in use\n", status.version, status.pid, status.ports.len());
+        format!("burrow {}  pid {}  debug ports: {leased} of {ports} leased{foreign}\n", status.version, status.pid);
     for workspace in &status.workspaces {
         render_workspace(printer, workspace, &mut text);
     }

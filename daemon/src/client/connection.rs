@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use burrow_protocol::error::{ErrorCode, ErrorData};
 use burrow_protocol::framing::{self, Header};
@@ -14,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tower_lsp::ls_types::Uri;
 
 use super::ClientError;
@@ -30,6 +32,9 @@ pub struct Notification {
     /// What it says.
     pub params: Value,
 }
+
+/// How long a daemon may take to answer a stop, and then to end: debug sessions and hooks have their graces.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 type Waiting = Arc<Mutex<HashMap<u32, oneshot::Sender<Result<Value, ErrorData>>>>>;
 
@@ -118,14 +123,14 @@ impl Client {
     /// # Errors
     /// As [`Self::call`]; a connection that ends with the daemon is none.
     pub async fn stop(self, params: StopParams) -> Result<(), ClientError> {
-        let exit = Exit::of(self.server.pid).map_err(|source| ClientError::Connection { source })?;
-        match self.call::<DaemonStop>(params).await {
-            Ok(_) | Err(ClientError::Connection { .. }) => {}
-            Err(error) => return Err(error),
+        let pid = self.server.pid;
+        let exit = Exit::of(pid).map_err(|source| ClientError::Connection { source })?;
+        match timeout(STOP_DEADLINE, self.call::<DaemonStop>(params)).await {
+            Ok(Ok(_) | Err(ClientError::Connection { .. })) | Err(_) => {}
+            Ok(Err(error)) => return Err(error),
         }
         drop(self);
-        exit.wait();
-        Ok(())
+        if exit.wait(STOP_DEADLINE) { Ok(()) } else { Err(ClientError::StillRuns { pid }) }
     }
 
     /// The next notification; `None` once the connection is gone.

@@ -27,7 +27,11 @@ impl Finder {
     /// [`ClientError::NotRunning`], [`ClientError::Untrusted`], or what `initialize` says.
     pub async fn connect(&self, options: ClientOptions, root: Option<&Utf8Path>) -> Result<Client, ClientError> {
         let stream = self.dial().await?;
-        Client::open(stream, self.with_safe_environment(options), root).await
+        let opened = Client::open(stream, self.with_safe_environment(options), root);
+        // One that hangs is told as one that cannot be reached.
+        timeout(START_DEADLINE, opened)
+            .await
+            .unwrap_or_else(|late| Err(ClientError::Connection { source: late.into() }))
     }
 
     /// Connects to the daemon, starting it where none runs. With `replace`, one of another build is restarted first,

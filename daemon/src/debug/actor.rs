@@ -235,7 +235,7 @@ fn described(holder: Option<&Holder>) -> String {
     match holder {
         Some(Holder { name, pid: Some(pid) }) => format!("{name} (pid {pid})"),
         Some(Holder { name, pid: None }) => name.clone(),
-        // Bound without listening: such a socket is in no table.
-        None => "a process that cannot be told".to_owned(),
+        // In no table of the kernel: bound without listening.
+        None => "a process that does not listen, such as another Burrow,".to_owned(),
     }
 }

@@ -74,7 +74,7 @@ impl StateLayout {
     /// The folder of the workspace at `path`.
     #[must_use]
     pub fn workspace(&self, path: &Utf8Path) -> WorkspaceLayout {
-        WorkspaceLayout { dir: self.workspaces().join(hex::short_digest(path.as_str())) }
+        WorkspaceLayout::new(self.workspaces().join(hex::short_digest(path.as_str())))
     }
 }
 
@@ -85,6 +85,12 @@ pub struct WorkspaceLayout {
 }
 
 impl WorkspaceLayout {
+    /// The layout below `dir`, an entry of [`StateLayout::workspaces`].
+    #[must_use]
+    pub const fn new(dir: Utf8PathBuf) -> Self {
+        Self { dir }
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn dir(&self) -> &Utf8Path {

@@ -82,6 +82,7 @@ pub(super) fn reason(error: &HookError) -> Reason {
 /// Whoever asked may be gone: then nobody needs the answer.
 fn refuse(request: HookRequest, error: HookError) {
     match request {
+        HookRequest::Notice { .. } => {}
         HookRequest::Up { reply, .. }
         | HookRequest::Run { reply, .. }
         | HookRequest::Exec { reply, .. }

@@ -133,8 +133,11 @@ impl Engine {
 
     /// Takes one input and carries out what follows from it.
     pub(super) async fn turn(&mut self, input: Input) {
-        if let Input::Request(HookRequest::Up { caller, .. } | HookRequest::Run { caller, .. }) = &input {
-            self.look_for_a_tool(&caller.clone()).await;
+        if let Input::Request(
+            HookRequest::Notice { caller } | HookRequest::Up { caller, .. } | HookRequest::Run { caller, .. },
+        ) = &input
+        {
+            self.look_for_a_tool(caller).await;
         }
         if let Some(effect) = self.step(input) {
             self.perform(effect).await;
@@ -183,6 +186,8 @@ impl Engine {
 
     fn request(&mut self, request: HookRequest) -> Option<Effect> {
         match request {
+            // It was looked for before the step.
+            HookRequest::Notice { .. } => {}
             HookRequest::Up { caller, reply } => {
                 let runs = self.machine.up(&caller);
                 self.answer_started(Ok(runs), reply);

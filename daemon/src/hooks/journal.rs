@@ -57,7 +57,22 @@ impl Journal {
     /// [`DurableError::Write`]: then it must not start.
     pub(crate) fn begin(&self, record: &RunRecord, lines: &[Line]) -> Result<(), DurableError> {
         self.runs.create(record)?;
-        self.record(lines).inspect_err(|_| self.runs.discard(record.run))
+        self.record(lines).inspect_err(|_| self.take_back(record.run, lines))
+    }
+
+    /// Takes back what could not be synced: else the next daemon would take a run for lost that never started.
+    fn take_back(&self, run: RunId, lines: &[Line]) {
+        let never_started = |line: &Line| match line {
+            Line::Command(entry) => {
+                Line::Command(Box::new(Entry { fate: Fate::NeverStarted, ..entry.as_ref().clone() }))
+            }
+            Line::Tool { .. } => line.clone(),
+        };
+        let lines: Vec<_> = lines.iter().map(never_started).collect();
+        if let Err(error) = self.ledger().append(&lines) {
+            tracing::warn!(%run, %error, "could not take back a run that did not start");
+        }
+        self.runs.discard(run);
     }
 
     /// Writes down the end of a command, and with the last one the end of the run.

@@ -14,6 +14,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, HookError>>;
 /// A request, as it waits in the mailbox.
 #[derive(Debug)]
 pub(crate) enum HookRequest {
+    /// Look for a Dev Containers tool in the caller's environment and home. Nobody waits for an answer.
+    Notice { caller: Caller },
     /// Queue what is due of the hooks that belong to opening a workspace.
     Up { caller: Caller, reply: Reply<Vec<RunId>> },
     /// Queue one hook.

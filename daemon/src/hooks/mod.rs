@@ -87,6 +87,12 @@ impl Hooks {
         (handle, HooksActor::new(context, mailbox, turned))
     }
 
+    /// Looks whether a Dev Containers tool is at work where `caller` comes from, so that its hooks are shown as such.
+    /// Answers before that was looked for; nothing happens where the engine has ended.
+    pub async fn notice(&self, caller: Caller) {
+        let _ = self.mailbox.send(HookRequest::Notice { caller }).await;
+    }
+
     /// Queues what is due of onCreate, updateContent, postCreate and postStart. Runs under way are part of the answer.
     ///
     /// # Errors

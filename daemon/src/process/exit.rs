@@ -1,8 +1,9 @@
 //! Waiting for the end of a process that is not our child.
 
 use std::io;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -28,10 +29,21 @@ impl Exit {
         }
     }
 
-    /// Returns once the process has ended. Blocks: a command line has nothing else to do then.
-    pub fn wait(&self) {
-        let Some(pidfd) = &self.pidfd else { return };
-        // It becomes readable at the end.
-        while poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None) == Err(Errno::INTR) {}
+    /// Returns once the process has ended, or `deadline` has passed: then `false`. Blocks: a command line has nothing else to
+    /// do then.
+    #[must_use]
+    pub fn wait(&self, deadline: Duration) -> bool {
+        let Some(pidfd) = &self.pidfd else { return true };
+        let until = Instant::now() + deadline;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            // It becomes readable at the end.
+            match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)) {
+                Ok(ready) => return ready > 0,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
     }
 }

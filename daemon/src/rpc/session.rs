@@ -111,6 +111,7 @@ impl Session {
         let mut opened = Vec::new();
         for root in roots(params) {
             let workspace = self.core.open(&root).await?;
+            workspace.hooks.notice(self.caller()).await;
             opened.push(workspace.path.to_string());
             self.interest.lock().unwrap_or_else(PoisonError::into_inner).workspaces.insert(workspace.path.clone());
         }

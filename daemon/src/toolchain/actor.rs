@@ -41,9 +41,10 @@ pub struct ToolchainActor {
     requests: mpsc::Receiver<ToolchainRequest>,
     settings: watch::Receiver<Arc<Settings>>,
     queue: OpQueue<Kind, Caller>,
-    running: JoinSet<Result<Done, ToolchainError>>,
+    running: JoinSet<Ended>,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
-    looks: JoinSet<View>,
+    /// Each with the number of operations that had ended when it began.
+    looks: JoinSet<(u32, View)>,
     ended: VecDeque<(String, Outcome)>,
     waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     /// Who last asked for something: in his name the tools are looked at when the settings change.
@@ -53,7 +54,15 @@ pub struct ToolchainActor {
     /// Whether what was glanced at has to be compared.
     in_doubt: bool,
     progress: Progress,
-    count: u32,
+    started: u32,
+    finished: u32,
+}
+
+/// How an operation ended, and how things stand then.
+#[derive(Debug)]
+struct Ended {
+    result: Result<Done, ToolchainError>,
+    view: View,
 }
 
 /// How far the operation in flight is.
@@ -68,8 +77,8 @@ struct Progress {
 enum Input {
     Request(ToolchainRequest),
     Event(Event),
-    Ended(Box<Result<Result<Done, ToolchainError>, JoinError>>),
-    Looked(View),
+    Ended(Box<Result<Ended, JoinError>>),
+    Looked(u32, View),
     SettingsChanged,
     Stop,
 }
@@ -97,7 +106,8 @@ impl ToolchainActor {
             activity: Activity::default(),
             in_doubt,
             progress: Progress::default(),
-            count: 0,
+            started: 0,
+            finished: 0,
         };
         actor.publish();
         actor
@@ -110,8 +120,8 @@ impl ToolchainActor {
             match self.next(&cancel).await {
                 Input::Request(request) => self.handle(request),
                 Input::Event(event) => self.told(event),
-                Input::Ended(result) => self.operation_ended(*result),
-                Input::Looked(view) => self.show(view),
+                Input::Ended(ended) => self.operation_ended(*ended),
+                Input::Looked(began, view) => self.show(began, view),
                 Input::SettingsChanged => self.settings_changed(),
                 Input::Stop => return,
             }
@@ -126,7 +136,7 @@ impl ToolchainActor {
             request = self.requests.recv() => request.map_or(Input::Stop, Input::Request),
             Some(event) = self.events.1.recv() => Input::Event(event),
             Some(result) = self.running.join_next() => Input::Ended(Box::new(result)),
-            Some(Ok(view)) = self.looks.join_next() => Input::Looked(view),
+            Some(Ok((began, view))) = self.looks.join_next() => Input::Looked(began, view),
             Ok(()) = self.settings.changed() => Input::SettingsChanged,
         }
     }
@@ -140,7 +150,7 @@ impl ToolchainActor {
                 let generations = Generations::new(context.layout());
                 store.sweep();
                 let active = observe::active(&generations, &store, Depth::Quick);
-                view::installed(active.as_ref(), &generations.active_bin())
+                (0, view::installed(active.as_ref(), &generations.active_bin()))
             });
         } else {
             tokio::task::spawn_blocking(move || Store::new(context.store_dir.clone()).sweep());
@@ -168,8 +178,8 @@ impl ToolchainActor {
                 });
             }
             ToolchainRequest::Start { kind, caller, reply } => {
-                self.count += 1;
-                let name = format!("{}-{}", kind.word(), self.count);
+                self.started += 1;
+                let name = format!("{}-{}", kind.word(), self.started);
                 self.caller = Some(caller.clone());
                 let _ = reply.send(self.queue.push(Queued { name, kind, caller }));
             }
@@ -180,12 +190,12 @@ impl ToolchainActor {
     /// Looks at everything and lets `answer` have it; then it is shown.
     fn look(&mut self, caller: Caller, depth: Depth, answer: impl FnOnce(Observation, &View) + Send + 'static) {
         self.caller = Some(caller.clone());
-        let context = Arc::clone(&self.context);
+        let (context, began) = (Arc::clone(&self.context), self.finished);
         self.looks.spawn_blocking(move || {
             let seen = observe(&context, &caller, &Relax::Nothing, depth);
             let view = view_of(&context, &seen);
             answer(seen, &view);
-            view
+            (began, view)
         });
     }
 
@@ -207,7 +217,15 @@ impl ToolchainActor {
         self.publish();
         self.context.publisher.progress(&next.name, ProgressStep::Begin { title: next.kind.title().to_owned() });
         let context = Arc::clone(&self.context);
-        self.running.spawn(operation::run(context, next.kind, next.caller, self.events.0.clone()));
+        let events = self.events.0.clone();
+        self.running.spawn(async move {
+            let result = operation::run(Arc::clone(&context), next.kind, next.caller.clone(), events).await;
+            let view = match &result {
+                Ok(done) => view_of(&context, &done.observation),
+                Err(_) => look_again(context, next.caller).await,
+            };
+            Ended { result, view }
+        });
     }
 
     fn told(&mut self, event: Event) {
@@ -241,17 +259,19 @@ impl ToolchainActor {
         }
     }
 
-    fn operation_ended(&mut self, result: Result<Result<Done, ToolchainError>, JoinError>) {
-        let result = match result {
-            Ok(result) => result,
+    fn operation_ended(&mut self, ended: Result<Ended, JoinError>) {
+        let Ended { result, view } = match ended {
+            Ok(ended) => ended,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(ToolchainError::Ending),
+            // Nobody aborts it but the end of this actor.
+            Err(_) => return,
         };
         let Some(name) = self.queue.ended() else { return };
+        self.finished += 1;
         self.activity = Activity::default();
+        self.view = view;
         let (outcome, message) = match result {
             Ok(done) => {
-                self.view = view_of(&self.context, &done.observation);
                 let message = if done.actions.is_empty() { "nothing to do" } else { "done" };
                 let report = self.view.report.clone();
                 (Ok(OperationResult { done: done.actions, report, notes: done.notes }), message.to_owned())
@@ -259,7 +279,8 @@ impl ToolchainActor {
             Err(error) => {
                 let reason = view::reason(&error);
                 tracing::warn!(operation = name, error = reason.message, "an operation on the tools failed");
-                self.activity.failure = Some(reason.clone());
+                // What a look finds by itself is shown for as long as it finds it.
+                self.activity.failure = Some(reason.clone()).filter(|reason| !self.view.reasons.contains(reason));
                 (Err(Arc::new(error)), reason.message)
             }
         };
@@ -275,8 +296,11 @@ impl ToolchainActor {
         self.ended.push_back((name, outcome));
     }
 
-    /// Shows what a look saw. During an operation it may be older than what the operation will say: that one comes last.
-    fn show(&mut self, view: View) {
+    /// Shows what a look saw, unless an operation has ended since it began: that one saw more.
+    fn show(&mut self, began: u32, view: View) {
+        if began != self.finished {
+            return;
+        }
         if view.reasons.is_empty() {
             self.activity.failure = None;
         }
@@ -292,6 +316,14 @@ impl ToolchainActor {
     fn publish(&self) {
         self.context.publisher.tools(&self.view.with(&self.activity));
     }
+}
+
+/// How things stand after an operation that failed.
+async fn look_again(context: Arc<ToolchainContext>, caller: Caller) -> View {
+    let looked = tokio::task::spawn_blocking(move || {
+        view_of(&context, &observe(&context, &caller, &Relax::Nothing, Depth::Quick))
+    });
+    looked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn view_of(context: &ToolchainContext, seen: &Observation) -> View {

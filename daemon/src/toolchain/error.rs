@@ -196,6 +196,12 @@ pub enum ToolchainError {
         /// Whether it is missing or changed.
         why: &'static str,
     },
+    /// The window that asks has not been trusted with this folder, which names what would be built.
+    #[error("install tools for {workspace}: the folder is not trusted")]
+    Untrusted {
+        /// The folder.
+        workspace: Utf8PathBuf,
+    },
     /// No such operation.
     #[error("wait for {operation}: no such operation is known")]
     OperationUnknown {
@@ -230,7 +236,7 @@ impl Coded for ToolchainError {
             Self::State(error) => error.code(),
             Self::Process(error) => error.code(),
             Self::NoGeneration => ErrorCode::NoGeneration,
-            Self::OperationUnknown { .. } => ErrorCode::BadRequest,
+            Self::Untrusted { .. } | Self::OperationUnknown { .. } => ErrorCode::BadRequest,
             Self::Ending => ErrorCode::DaemonUnreachable,
         }
     }
@@ -290,6 +296,7 @@ impl Coded for ToolchainError {
             Self::State(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::NoGeneration => Some("run `burrow tools repair`".into()),
+            Self::Untrusted { .. } => Some("trust the folder in the editor, or run `burrow up` in a terminal".into()),
             Self::OperationUnknown { .. } => Some("start it again with `burrow tools repair`".into()),
             Self::Ending => Some("run the command again".into()),
         }

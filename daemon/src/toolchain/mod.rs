@@ -139,7 +139,7 @@ impl Toolchain {
     /// Queues a repair; with `locked`, one that installs nothing that the lock file does not name. The answer means queued.
     ///
     /// # Errors
-    /// [`ToolchainError::Ending`].
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
     pub async fn repair(&self, caller: Caller, locked: bool) -> Result<StartedOperation, ToolchainError> {
         self.start(Kind::Repair { locked }, caller).await
     }
@@ -147,7 +147,7 @@ impl Toolchain {
     /// Queues an update of the locked version of one tool, else of all. The answer means queued.
     ///
     /// # Errors
-    /// [`ToolchainError::Ending`].
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
     pub async fn update(&self, caller: Caller, name: Option<String>) -> Result<StartedOperation, ToolchainError> {
         self.start(Kind::Update { name }, caller).await
     }
@@ -200,6 +200,10 @@ impl Toolchain {
     }
 
     async fn start(&self, kind: Kind, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        // A rollback runs nothing, and what it goes back to was installed with trust.
+        if !caller.trusted && kind != Kind::Rollback {
+            return Err(ToolchainError::Untrusted { workspace: self.context.workspace.clone() });
+        }
         let operation = self.ask(|reply| ToolchainRequest::Start { kind, caller, reply }).await?;
         Ok(StartedOperation { operation })
     }
@@ -208,5 +212,37 @@ impl Toolchain {
         let (reply, answer) = oneshot::channel();
         self.mailbox.send(request(reply)).await.map_err(|_| ToolchainError::Ending)?;
         answer.await.map_err(|_| ToolchainError::Ending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burrow_protocol::model::{ContainerKind, ContainerStatus};
+
+    use super::*;
+    use crate::model::Model;
+
+    /// A window that has not been trusted may look, and may not have anything built that the folder names.
+    #[tokio::test]
+    async fn without_trust_nothing_is_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let container = ContainerStatus { kind: ContainerKind::Host, id: String::new(), start_id: String::new() };
+        let (_sender, settings) = watch::channel(Arc::new(Settings::default()));
+        let (toolchain, actor) = Toolchain::build(ToolchainContext {
+            workspace: path.clone(),
+            state: StateLayout::new(path.join("state")),
+            store_dir: path.join("store"),
+            settings,
+            publisher: Model::new(container).workspace(&path),
+        });
+        tokio::spawn(actor.run(tokio_util::sync::CancellationToken::new()));
+        let caller = Caller { trusted: false, ..Caller::default() };
+        let refused = |error| matches!(error, ToolchainError::Untrusted { .. });
+        assert!(toolchain.repair(caller.clone(), false).await.is_err_and(refused));
+        assert!(toolchain.update(caller.clone(), None).await.is_err_and(refused));
+        assert!(matches!(toolchain.list(caller.clone()).await, Err(ToolchainError::NoGo)), "a look is an answer");
+        let rollback = toolchain.rollback(caller).await;
+        assert!(rollback.is_err_and(|error| matches!(*error, ToolchainError::NoGeneration)));
     }
 }

@@ -16,6 +16,7 @@ use super::lock::{self, LockPlace};
 use super::pins::{self, Choice, Inputs, Wanted};
 use super::store::Store;
 use super::verify::{self, Condition, Depth};
+use crate::durable::WorkspaceLayout;
 use crate::process::Caller;
 
 /// All that a plan or a report is made from.
@@ -83,7 +84,7 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
     let generations = Generations::new(context.layout());
     let active = active(&generations, &store, depth);
     let at_hand = match &asked {
-        Ok(asked) => at_hand(asked, active.as_ref(), &generations, &store),
+        Ok(asked) => at_hand(asked, active.as_ref(), context, &store),
         Err(_) => BTreeMap::new(),
     };
     Observation { asked, active, at_hand, surplus: generations.surplus() }
@@ -126,12 +127,12 @@ fn ask(
     Ok(Asked { choices: pins::choose(inputs), go, place, lock })
 }
 
-/// Looks for fitting binaries where the active generation has none: in the store by the lock file's digest, then among the
-/// generations that are kept. Each was compared byte for byte.
+/// Looks for fitting binaries where the active generation has none: among the generations that are kept, then among what
+/// other workspaces use, then in the store by the lock file's digest. Each was compared byte for byte.
 fn at_hand(
     asked: &Asked,
     active: Option<&Active>,
-    generations: &Generations,
+    context: &ToolchainContext,
     store: &Store,
 ) -> BTreeMap<String, InstalledTool> {
     let go = asked.go.name();
@@ -142,8 +143,8 @@ fn at_hand(
         if installed.is_some_and(|(tool, condition)| condition.is_whole() && fits(wanted, tool, &go)) {
             continue;
         }
-        let kept = kept.get_or_insert_with(|| generations.all());
-        let candidates = kept.iter().filter_map(|(_, manifest)| manifest.tools.get(&wanted.name));
+        let kept = kept.get_or_insert_with(|| kept_anywhere(context));
+        let candidates = kept.iter().filter_map(|manifest| manifest.tools.get(&wanted.name));
         let older = candidates.filter(|tool| fits(wanted, tool, &go)).find_map(|tool| {
             let fingerprint = store.compare(&tool.sha256, &wanted.name)?;
             Some(InstalledTool { fingerprint, ..tool.clone() })
@@ -153,6 +154,24 @@ fn at_hand(
         }
     }
     found
+}
+
+/// What is on record for this workspace, newest first, and then for the others: what was built for one need not be built
+/// again for the next. A lock file speaks for its own workspace only, so what others have on its word alone does not count.
+fn kept_anywhere(context: &ToolchainContext) -> Vec<Manifest> {
+    let own = context.layout();
+    let mut kept: Vec<_> = Generations::new(own.clone()).all().into_iter().map(|(_, manifest)| manifest).collect();
+    for entry in context.state.workspaces().read_dir_utf8().into_iter().flatten().flatten() {
+        let layout = WorkspaceLayout::new(entry.into_path());
+        if layout.dir() != own.dir()
+            && let Some((_, mut manifest)) = Generations::new(layout).active()
+        {
+            manifest.tools.retain(|_, tool| matches!(tool.voucher, Voucher::Table | Voucher::ChecksumDatabase));
+            manifest.tools.values_mut().for_each(|tool| tool.differs_from = None);
+            kept.push(manifest);
+        }
+    }
+    kept
 }
 
 /// The binary that the lock file names, if the store has it and it says of itself what it should.
@@ -187,4 +206,59 @@ pub(crate) fn fits(wanted: &Wanted, tool: &InstalledTool, go: &str) -> bool {
         && tool.built_with == go
         && wanted.h1.as_ref().is_none_or(|h1| h1.sum == tool.h1)
         && wanted.sha256.as_ref().is_none_or(locked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use burrow_protocol::model::{ContainerKind, ContainerStatus};
+    use camino::{Utf8Path, Utf8PathBuf};
+    use tokio::sync::watch;
+
+    use super::super::store::Fingerprint;
+    use super::*;
+    use crate::durable::{self, StateLayout};
+    use crate::model::Model;
+
+    fn tool(voucher: Voucher) -> InstalledTool {
+        InstalledTool {
+            module: "m.example".into(),
+            package: "m.example/t".into(),
+            version: "v1.0.0".into(),
+            h1: "h1:x".into(),
+            voucher,
+            sha256: "00".into(),
+            built_with: "go1.26.8".into(),
+            differs_from: Some("11".into()),
+            fingerprint: Fingerprint::of(Utf8Path::new("/proc/version")).unwrap(),
+        }
+    }
+
+    /// What was built for one workspace is at hand for the next; what only another one's lock file vouches for is not.
+    #[test]
+    fn tools_of_other_workspaces_count_as_far_as_they_were_built_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateLayout::new(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap());
+        let store = Store::new(state.dir().join("store"));
+        let other = state.workspace("/other".into());
+        durable::create_dir(other.dir()).unwrap();
+        let tools = [("built", Voucher::Table), ("locked", Voucher::LockFile), ("odd", Voucher::Nobody)];
+        let manifest = Manifest::new(tools.map(|(name, voucher)| (name.to_owned(), tool(voucher))).into());
+        let generations = Generations::new(other);
+        generations.activate(generations.create(&manifest, &store).unwrap()).unwrap();
+
+        let container = ContainerStatus { kind: ContainerKind::Host, id: String::new(), start_id: String::new() };
+        let context = ToolchainContext {
+            workspace: "/own".into(),
+            state,
+            store_dir: "/nowhere".into(),
+            settings: watch::channel(Arc::default()).1,
+            publisher: Model::new(container).workspace("/own".into()),
+        };
+        let kept = kept_anywhere(&context);
+        let [manifest] = kept.as_slice() else { panic!("one other workspace: {kept:?}") };
+        assert_eq!(manifest.tools.keys().collect::<Vec<_>>(), ["built"]);
+        assert_eq!(manifest.tools["built"].differs_from, None, "that was said of the other's lock file");
+    }
 }

@@ -118,6 +118,9 @@ impl Operation {
         let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
         let mut notes = Vec::new();
         if plan.is_empty() && asked.lock.is_some() {
+            // The one link outside of the generations: it may be gone, or its making was cut off.
+            let (context, installed) = (Arc::clone(&self.context), active.is_some());
+            blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
             return settle(Observation { asked: Ok(asked), active, at_hand, surplus }, Vec::new(), notes);
         }

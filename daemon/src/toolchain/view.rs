@@ -202,3 +202,122 @@ fn missing(name: &str) -> ToolStatus {
         built_with: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burrow_protocol::lock::LockedTool;
+    use burrow_protocol::toolchain::VerifiedBy;
+
+    use super::super::generations::{Manifest, Voucher};
+    use super::super::go::{EffectiveGo, GoInstall};
+    use super::super::lock::LockPlace;
+    use super::super::store::Fingerprint;
+    use super::*;
+
+    const BIN: &str = "/state/current/bin";
+
+    fn installed_tool(version: &str) -> InstalledTool {
+        InstalledTool {
+            module: "m".into(),
+            package: "m/gopls".into(),
+            version: version.into(),
+            h1: "h1:x".into(),
+            voucher: Voucher::Table,
+            sha256: "ff".into(),
+            built_with: "go1.26.8".into(),
+            differs_from: None,
+            fingerprint: Fingerprint::of("/proc/version".into()).unwrap(),
+        }
+    }
+
+    fn generation(tool: InstalledTool, condition: Condition) -> Active {
+        Active {
+            number: 7,
+            manifest: Manifest::new([("gopls".to_owned(), tool)].into()),
+            conditions: [("gopls".to_owned(), condition)].into(),
+        }
+    }
+
+    /// A workspace that wants gopls v2, and whose lock file has `sha256` for it.
+    fn asked(wanted: Result<(), ToolchainError>, sha256: Option<&str>) -> Asked {
+        let local = GoInstall { root: "/go".into(), version: "1.26.8".parse().unwrap() };
+        let wanted = wanted.map(|()| Wanted {
+            name: "gopls".into(),
+            module: Some("m".into()),
+            package: "m/gopls".into(),
+            version: "v2".into(),
+            h1: None,
+            sha256: sha256.map(str::to_owned),
+            why: "locked".into(),
+        });
+        let binaries = sha256.map(|sha256| (lock::build_key("go1.26.8"), sha256.to_owned())).into_iter().collect();
+        let row = LockedTool {
+            module: "m".into(),
+            package: "m/gopls".into(),
+            version: "v2".into(),
+            h1: "h1:x".into(),
+            binaries,
+        };
+        Asked {
+            go: EffectiveGo { version: local.version, local },
+            place: LockPlace { path: "/lock".into(), shared: true },
+            lock: Some(LockFile { schema: 1, tools: [("gopls".to_owned(), row)].into() }),
+            choices: vec![Choice { name: "gopls".into(), wanted }],
+        }
+    }
+
+    #[test]
+    fn states_follow_from_what_is_asked_and_what_is_there() {
+        use ToolState::{Drifted, Failed, Missing, Verified};
+        let drift = || Err(ToolchainError::Drifted { tool: "gopls".into(), why: "the lock file has v1".into() });
+        let no_fit = || Err(ToolchainError::NoVersionFits { tool: "gopls".into(), go: "1.40".parse().unwrap() });
+        let (v1, v2) = (installed_tool("v1"), installed_tool("v2"));
+        let other_builder = InstalledTool { differs_from: Some("00".into()), ..v2.clone() };
+        let (sha256, h1) = (Some(VerifiedBy::Sha256), Some(VerifiedBy::H1));
+        for (wanted, row, there, state, by, why) in [
+            (Ok(()), Some("ff"), Some((&v2, Condition::Sound)), Verified, sha256, "the lock file names this binary"),
+            (Ok(()), None, Some((&v2, Condition::Sound)), Verified, h1, "a missing platform row is no drift"),
+            (Ok(()), None, None, Missing, None, "not installed"),
+            (Ok(()), None, Some((&v2, Condition::Unlinked)), Missing, None, "its link is gone"),
+            (Ok(()), None, Some((&v2, Condition::Missing)), Missing, None, "its binary is gone"),
+            (Ok(()), Some("ff"), Some((&v2, Condition::Changed)), Drifted, None, "tampered with"),
+            (Ok(()), None, Some((&v1, Condition::Sound)), Drifted, None, "another version is asked for"),
+            (Ok(()), Some("00"), Some((&other_builder, Condition::Sound)), Drifted, None, "another builder's binary"),
+            (drift(), None, Some((&v1, Condition::Sound)), Drifted, None, "the lock file is not what is pinned"),
+            (no_fit(), None, Some((&v1, Condition::Sound)), Failed, None, "nothing can be chosen"),
+        ] {
+            let active = there.map(|(tool, condition)| generation(tool.clone(), condition));
+            let view = view(&Ok(asked(wanted, row)), active.as_ref(), BIN.into());
+            let tool = &view.report.tools[0];
+            assert_eq!((tool.state, tool.by), (state, by), "{why}: {tool:?}");
+            assert_eq!(
+                view.reasons.len(),
+                usize::from(state != Verified),
+                "{why}: one reason, told once: {:?}",
+                view.reasons
+            );
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_say_leaves_what_is_installed() {
+        let active = generation(installed_tool("v2"), Condition::Sound);
+        let view = view(&Err(ToolchainError::NoGo), Some(&active), BIN.into());
+        assert_eq!(view.report.tools[0].state, ToolState::Verified);
+        assert_eq!(view.report.tools[0].path.as_deref(), Some("/state/current/bin/gopls"));
+        assert_eq!((view.report.generation, view.report.bin.as_deref()), (Some(7), Some(BIN)));
+        assert_eq!(view.reasons[0].code.as_deref(), Some("BUR401"));
+    }
+
+    #[test]
+    fn what_goes_on_is_shown_over_what_was_seen() {
+        let seen = view(&Ok(asked(Ok(()), None)), None, BIN.into());
+        let working = Activity { working: true, installing: ["gopls".to_owned()].into(), failure: None };
+        assert_eq!(seen.with(&working).tools[0].state, ToolState::Installing);
+        let failed = Activity { failure: Some(reason(&ToolchainError::NoGo)), ..Activity::default() };
+        let part = seen.with(&failed);
+        assert_eq!(part.tools[0].state, ToolState::Failed, "the last try failed");
+        assert_eq!(part.reasons.len(), 1, "the failure alone says why");
+        assert_eq!(seen.with(&Activity::default()).tools[0].state, ToolState::Missing);
+    }
+}

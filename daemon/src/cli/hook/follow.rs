@@ -10,12 +10,12 @@ use std::task::Poll;
 use burrow_protocol::SafeInt;
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{
-    AwaitHooksParams, HookStatus, ListRunsParams, LogPiece, LogStream, ReadLogParams, RunSummary,
+    AwaitHooksParams, HookStatus, ListRunsParams, LogPiece, LogRead, LogStream, ReadLogParams, RunSummary,
 };
 use burrow_protocol::methods::{HooksAwait, HooksReadLog, HooksRuns};
 use camino::Utf8Path;
 
-use crate::cli::printer::{Printer, Style};
+use crate::cli::printer::{self, Printer};
 use crate::client::{Client, ClientError};
 use crate::coded::Coded;
 
@@ -31,6 +31,15 @@ pub(crate) enum Sink {
     Notes,
 }
 
+/// How output is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    pub(super) printer: Printer,
+    pub(super) sink: Sink,
+    /// Whether each line begins with its time.
+    pub(super) times: bool,
+}
+
 /// Prints the output of `runs`, one run after another, until all have ended or were held back. Answers with how every hook
 /// of the workspace stands then.
 pub(crate) async fn follow(
@@ -40,11 +49,12 @@ pub(crate) async fn follow(
     printer: Printer,
     sink: Sink,
 ) -> Result<Vec<HookStatus>, ClientError> {
+    let style = Style { printer, sink, times: false };
     for run in runs {
         let listed = client.call::<HooksRuns>(ListRunsParams { workspace: workspace.to_string(), hook: None }).await?;
         // One that is not listed was held back by what ran before it.
         if let Some(summary) = listed.runs.iter().find(|summary| summary.run_id == *run) {
-            follow_run(client, workspace, summary, printer, sink).await?;
+            follow_run(client, workspace, summary, style).await?;
         }
     }
     let now = AwaitHooksParams { workspace: workspace.to_string(), hook: None, timeout_ms: Some(0) };
@@ -52,15 +62,14 @@ pub(crate) async fn follow(
 }
 
 /// Prints the output of one run until it has ended.
-pub(crate) async fn follow_run(
+pub(super) async fn follow_run(
     client: &Client,
     workspace: &Utf8Path,
     run: &RunSummary,
-    printer: Printer,
-    sink: Sink,
+    style: Style,
 ) -> Result<(), ClientError> {
     let commands = run.commands.iter().map(|command| async {
-        let mut lines = Lines::new(prefix(printer, run, command), printer, sink);
+        let mut lines = Lines::new(run, command, style);
         let mut tail = Tail::new(workspace, &run.run_id, command);
         while let Some(piece) = tail.next(client, WAIT_MS).await? {
             lines.print(&piece);
@@ -69,14 +78,6 @@ pub(crate) async fn follow_run(
         Ok(())
     });
     all(commands.collect()).await.into_iter().collect()
-}
-
-/// The name of a command before its lines, where there are several.
-pub(super) fn prefix(printer: Printer, run: &RunSummary, command: &str) -> String {
-    if run.commands.len() < 2 {
-        return String::new();
-    }
-    printer.paint(Style::Faint, &format!("[{command}] "))
 }
 
 /// The output of one command, piece by piece.
@@ -119,41 +120,48 @@ impl Tail {
 /// Puts reads together to lines, for each stream of one command.
 #[derive(Debug)]
 pub(super) struct Lines {
+    /// The command's name, where there are several.
     prefix: String,
-    printer: Printer,
-    sink: Sink,
+    style: Style,
+    /// The line that each stream has begun: where standard error is `true`.
     open: HashMap<bool, String>,
 }
 
 impl Lines {
-    pub(super) fn new(prefix: String, printer: Printer, sink: Sink) -> Self {
-        Self { prefix, printer, sink, open: HashMap::new() }
+    pub(super) fn new(run: &RunSummary, command: &str, style: Style) -> Self {
+        let prefix = if run.commands.len() < 2 {
+            String::new()
+        } else {
+            style.printer.paint(printer::Style::Faint, &format!("[{command}] "))
+        };
+        Self { prefix, style, open: HashMap::new() }
     }
 
     pub(super) fn print(&mut self, piece: &LogPiece) {
         self.tell_cut(piece);
         for read in &piece.reads {
-            self.add(read.stream, &read.text);
+            self.add(read);
         }
     }
 
     pub(super) fn tell_cut(&self, piece: &LogPiece) {
         if piece.cut.get() > 0 {
-            self.printer.note(&format!("{}... {} bytes of the log were cut here", self.prefix, piece.cut.get()));
+            self.style.printer.note(&format!("{}... {} bytes of the log were cut here", self.prefix, piece.cut.get()));
         }
     }
 
-    pub(super) fn add(&mut self, stream: LogStream, text: &str) {
-        let is_error = stream == LogStream::Stderr;
-        let mut open = self.open.remove(&is_error).unwrap_or_default();
-        open.push_str(text);
-        let mut rest = open.as_str();
-        while let Some((line, after)) = rest.split_once('\n') {
-            self.line(is_error, line);
-            rest = after;
-        }
-        if !rest.is_empty() {
-            self.open.insert(is_error, rest.to_owned());
+    pub(super) fn add(&mut self, read: &LogRead) {
+        let is_error = read.stream == LogStream::Stderr;
+        for part in read.text.split_inclusive('\n') {
+            let begin = || if self.style.times { format!("{} ", read.time) } else { String::new() };
+            let mut line = self.open.remove(&is_error).unwrap_or_else(begin);
+            match part.strip_suffix('\n') {
+                Some(end) => self.line(is_error, &(line + end)),
+                None => {
+                    line.push_str(part);
+                    self.open.insert(is_error, line);
+                }
+            }
         }
     }
 
@@ -168,7 +176,11 @@ impl Lines {
 
     fn line(&self, is_error: bool, line: &str) {
         let line = format!("{}{line}", self.prefix);
-        if is_error || self.sink == Sink::Notes { self.printer.note(&line) } else { self.printer.data(&line) }
+        if is_error || self.style.sink == Sink::Notes {
+            self.style.printer.note(&line);
+        } else {
+            self.style.printer.data(&line);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use burrow_protocol::hooks::{HookState, ListRunsParams, LogRead, RunSummary};
 use burrow_protocol::methods::HooksRuns;
 use jiff::Timestamp;
 
-use super::follow::{Lines, Sink, Tail, follow_run, prefix};
+use super::follow::{Lines, Sink, Style, Tail, follow_run};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Go on with what it prints from now on, until it has ended
     #[arg(long, short)]
     follow: bool,
+    /// Begin each line with its time
+    #[arg(long, short)]
+    times: bool,
     /// Which run, such as `12-postCreate` [default: the newest]
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
@@ -32,12 +35,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
     let listed = client.call::<HooksRuns>(params).await?;
     let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
+    let style = Style { printer: context.printer, sink: Sink::Streams, times: args.times };
     if context.printer.is_json() {
         context.printer.json(&run);
     } else if args.follow {
-        follow_run(&client, context.workspace(), &run, context.printer, Sink::Streams).await?;
+        follow_run(&client, context.workspace(), &run, style).await?;
     } else {
-        print(&client, context, &run).await?;
+        print(&client, context, &run, style).await?;
     }
     Ok(ExitStatus::Success)
 }
@@ -88,13 +92,13 @@ impl Source {
 }
 
 /// Prints what there is, the commands' output merged by time.
-async fn print(client: &Client, context: &Context, run: &RunSummary) -> Result<()> {
+async fn print(client: &Client, context: &Context, run: &RunSummary, style: Style) -> Result<()> {
     let mut sources: Vec<_> = run
         .commands
         .iter()
         .map(|command| Source {
             tail: Tail::new(context.workspace(), &run.run_id, command),
-            lines: Lines::new(prefix(context.printer, run, command), context.printer, Sink::Streams),
+            lines: Lines::new(run, command, style),
             reads: VecDeque::new(),
             exhausted: false,
         })
@@ -109,7 +113,7 @@ async fn print(client: &Client, context: &Context, run: &RunSummary) -> Result<(
         let Some(source) = oldest else { break };
         silent = false;
         if let Some(read) = source.reads.pop_front() {
-            source.lines.add(read.stream, &read.text);
+            source.lines.add(&read);
         }
     }
     sources.iter_mut().for_each(|source| source.lines.finish());
