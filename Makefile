@@ -61,8 +61,9 @@ test-all: ## The gate, and what is slow
 
 .PHONY: bench
 bench: ## Medians and ratios of what is measured
-	@tests/require rust go cc
-	cargo bench -q -p burrow --bench burrow
+	@tests/require rust cc go
+	$(MAKE) build
+	BURROW_BIN=$(CURDIR)/dist/burrow cargo bench -q --locked --profile dev -p burrow --bench burrow
 
 .PHONY: generate
 generate: ## Writes what is generated from protocol/

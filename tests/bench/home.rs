@@ -9,11 +9,13 @@ use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
-/// The binary that is measured.
-pub(crate) const BURROW: &str = env!("CARGO_BIN_EXE_burrow");
+/// Names the binary that is measured: `make bench` gives `dist/burrow`. The one that cargo builds beside a bench has
+/// debug settings, and features that only tests turn on.
+const BINARY: &str = "BURROW_BIN";
 
 /// State, store and three workspaces. The daemon is stopped when it is dropped.
 pub(crate) struct Home {
+    pub(crate) binary: Utf8PathBuf,
     root: Utf8PathBuf,
     pub(crate) workspaces: Vec<Utf8PathBuf>,
     environment: BTreeMap<String, String>,
@@ -23,6 +25,8 @@ pub(crate) struct Home {
 impl Home {
     /// Three copies of the fixture, an empty state and an empty store.
     pub(crate) fn new() -> Result<Self> {
+        let binary =
+            std::env::var(BINARY).with_context(|| format!("{BINARY} names no binary: run `make bench`"))?.into();
         let folder = tempfile::Builder::new().prefix("burrow-bench-").tempdir_in("/tmp")?;
         let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).ok().context("a path in UTF-8")?;
         let fixture = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/hello-api");
@@ -37,7 +41,7 @@ impl Home {
             environment.insert(format!("BURROW_{name}"), root.join(value).into_string());
         }
         environment.insert("BURROW_PORTS".to_owned(), "19900-19910".to_owned());
-        Ok(Self { root, workspaces, environment, _folder: folder })
+        Ok(Self { binary, root, workspaces, environment, _folder: folder })
     }
 
     pub(crate) fn state_dir(&self) -> Utf8PathBuf {
@@ -50,7 +54,7 @@ impl Home {
 
     /// `burrow ARGS` with its output thrown away.
     pub(crate) fn command(&self, folder: &Utf8Path, args: &[&str]) -> Command {
-        let mut command = program(BURROW);
+        let mut command = program(self.binary.as_str());
         command.args(args).current_dir(folder).env_clear().envs(&self.environment);
         command
     }

@@ -12,18 +12,15 @@ mod report; // samples, and how they are printed
 mod wire;
 
 use anyhow::{Context, Result};
+use camino::Utf8Path;
 
-use home::{BURROW, Home};
+use home::Home;
 use report::{Report, megabytes};
 
 fn main() -> Result<()> {
-    // `cargo test --benches` runs this too, with the debug binary: there is nothing to measure in it.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
     let home = Home::new()?;
     let mut report = Report::default();
-    binary(&mut report)?;
+    binary(&home.binary, &mut report)?;
 
     report.note("a full `burrow up` of tests/fixtures/hello-api: download, check, build three tools; hooks");
     let up = home.burrow(&home.workspaces[0], &["up"])?;
@@ -38,8 +35,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn binary(report: &mut Report) -> Result<()> {
-    let bytes = fs_err::read(BURROW)?;
+fn binary(path: &Utf8Path, report: &mut Report) -> Result<()> {
+    let bytes = fs_err::read(path)?;
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).context("read the binary as ELF")?;
     let headers = file.elf_program_headers().iter();
     let loader = headers.filter(|header| header.p_type.get(file.endian()) == object::elf::PT_INTERP).count();
