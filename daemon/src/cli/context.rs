@@ -86,7 +86,10 @@ impl Context {
             Start::Never => self.finder.connect(options, root).await,
             Start::IfNeeded => match self.finder.connect(options.clone(), root).await {
                 Err(ClientError::NotRunning { .. }) if stopped.exists() => Err(ClientError::Stopped),
-                Err(ClientError::NotRunning { .. }) => self.finder.connect_or_start(options, root, false).await,
+                // A connection that breaks at once is one to a daemon that is just ending.
+                Err(ClientError::NotRunning { .. } | ClientError::Connection { .. }) => {
+                    self.finder.connect_or_start(options, root, false).await
+                }
                 other => other,
             },
             Start::Always => {

@@ -1,7 +1,7 @@
 //! How the hooks are shown: rows of the plan as the types of the wire. Pure.
 
 use burrow_protocol::error::ErrorCode;
-use burrow_protocol::hooks::{CommandStatus, HookOrigin, HookState, HookStatus};
+use burrow_protocol::hooks::{CommandStatus, HookName, HookOrigin, HookState, HookStatus};
 use burrow_protocol::model::Reason;
 
 use super::evidence::Runner;
@@ -19,6 +19,7 @@ pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
     if unclear {
         reasons.push(unclear_runner());
     }
+    reasons.extend(due(machine, &rows));
     let hooks =
         rows.iter().map(|row| hook(row, machine.queued(row.hook, row.origin).next(), machine.runner())).collect();
     HooksPart { hooks, working: !machine.is_idle(), reasons }
@@ -110,6 +111,22 @@ fn reason(row: &Row) -> Option<Reason> {
         code: Some(code.code().to_owned()),
         message: format!("{name} did not succeed: {why}"),
         hint: Some(format!("see `burrow hook log {name}`, then {again} or `burrow hook skip {name}`")),
+    })
+}
+
+/// What `burrow up` would run, where nobody has asked it to: a fresh container, a new start, a window before its first `up`.
+fn due(machine: &Machine, rows: &[Row]) -> Option<Reason> {
+    let is_due = |row: &&Row| {
+        row.state() == HookState::Pending
+            && !matches!(row.hook, HookName::PostAttach | HookName::OnStartup)
+            && machine.queued(row.hook, row.origin).next().is_none()
+    };
+    let mut names: Vec<_> = rows.iter().filter(is_due).map(|row| row.hook.as_str()).collect();
+    names.dedup();
+    (!names.is_empty()).then(|| Reason {
+        code: None,
+        message: format!("due: {}", names.join(", ")),
+        hint: Some("run `burrow up`".to_owned()),
     })
 }
 
