@@ -49,9 +49,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let with_hooks = started.elapsed();
 
     let workspace = workspace_status(&client, context).await?;
+    // Hooks that are due are no news to who asked for the tools alone.
+    let attention = tools.is_err() || (args.only.is_none() && workspace.state == WorkspaceState::Attention);
+    let status = if attention { ExitStatus::Attention } else { ExitStatus::Success };
     if printer.is_json() {
         printer.json(&workspace);
-        return Ok(exit_status(&workspace, &tools));
+        return Ok(status);
     }
     tell(printer, &workspace, &tools);
     printer.note(&printer.paint(
@@ -63,7 +66,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
             time(with_hooks.saturating_sub(with_tools)),
         ),
     ));
-    Ok(exit_status(&workspace, &tools))
+    Ok(status)
 }
 
 /// Brings the tools in order. What the tools themselves say no to is the answer; hooks run all the same.
@@ -94,14 +97,6 @@ async fn workspace_status(client: &Client, context: &Context) -> Result<Workspac
     status.workspaces.into_iter().find(|workspace| workspace.path == path).ok_or_else(|| {
         Told(ErrorData::new(ErrorCode::WorkspaceUnknown, format!("the daemon does not know {path}"), None)).into()
     })
-}
-
-fn exit_status(workspace: &WorkspaceStatus, tools: &Result<OperationResult, ErrorData>) -> ExitStatus {
-    if workspace.state == WorkspaceState::Attention || tools.is_err() {
-        ExitStatus::Attention
-    } else {
-        ExitStatus::Success
-    }
 }
 
 fn tell(printer: Printer, workspace: &WorkspaceStatus, tools: &Result<OperationResult, ErrorData>) {

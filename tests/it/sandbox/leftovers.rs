@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// A process that lives (a zombie does not).
@@ -80,7 +81,8 @@ pub(super) fn kill_and_wait(pid: u32, limit: Duration) {
     let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     pidfd_send_signal(&process, Signal::KILL).unwrap();
     let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: 0 };
-    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap();
+    // A child of the test that ends meanwhile interrupts the wait.
+    let ended = retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit))).unwrap();
     assert_eq!(ended, 1, "the killed process {pid} has ended");
 }
 
