@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod durable;
 pub mod hex;
+mod memory;
 pub mod model;
 pub mod process;
 

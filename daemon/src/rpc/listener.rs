@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::session;
 use crate::coded::Coded;
 use crate::daemon::Core;
+use crate::memory;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -75,8 +76,15 @@ impl Listener {
                     number += 1;
                     let span = tracing::info_span!("connection", number);
                     if is_allowed(&stream) {
-                        let task = session::serve(stream, Arc::clone(&core), cancel.clone());
-                        sessions.spawn(task.instrument(span));
+                        let task = session::serve(stream, Arc::clone(&core), cancel.clone()).instrument(span);
+                        let others = sessions.clone();
+                        sessions.spawn(async move {
+                            task.await;
+                            if others.len() == 1 {
+                                // The last one: it is quiet now.
+                                memory::give_back();
+                            }
+                        });
                     }
                 }
                 Err(error) => {
