@@ -139,8 +139,29 @@ pub fn process_env() -> BTreeMap<String, String> {
 /// where this process has become somebody else than its environment says.
 #[must_use]
 pub fn base_env(env: &BTreeMap<String, String>, user: Option<&User>) -> BTreeMap<String, String> {
-    const KEPT: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
-    let kept = |name: &str| KEPT.contains(&name) || name.starts_with("GO");
+    const KEPT: [&str; 19] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "GOROOT",
+        "GOPATH",
+        "GOTOOLCHAIN",
+        "GOPRIVATE",
+        "GONOPROXY",
+        "GONOSUMDB",
+        "GOSUMDB",
+        "GOFLAGS",
+        "GOMODCACHE",
+        "GOCACHE",
+        // Which kind of container this is.
+        "KUBERNETES_SERVICE_HOST",
+    ];
+    let kept = |name: &str| KEPT.contains(&name);
     let mut base: BTreeMap<_, _> =
         env.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     if let Some(user) = user {
@@ -187,7 +208,7 @@ mod tests {
 
     #[test]
     fn work_without_an_environment_has_what_it_needs_and_no_secret() {
-        let env = [("PATH", "/bin"), ("GOPROXY", "off"), ("TOKEN", "secret"), ("HOME", "/root")];
+        let env = [("PATH", "/bin"), ("GOROOT", "/go"), ("GOOGLE_TOKEN", "secret"), ("HOME", "/root")];
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let user = User {
             name: "me".into(),
@@ -199,7 +220,7 @@ mod tests {
         };
         let base = base_env(&env, Some(&user));
         assert_eq!(base.get("HOME").map(String::as_str), Some("/home/me"), "root's home is not this user's");
-        assert_eq!(base.keys().collect::<Vec<_>>(), ["GOPROXY", "HOME", "LOGNAME", "PATH", "SHELL", "USER"]);
+        assert_eq!(base.keys().collect::<Vec<_>>(), ["GOROOT", "HOME", "LOGNAME", "PATH", "SHELL", "USER"]);
     }
 
     #[test]

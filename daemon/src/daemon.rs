@@ -263,8 +263,10 @@ pub async fn run(
     let _ = tools.0.set(Arc::downgrade(&core));
     let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
     core.reopen_known();
+    // Whoever started this one wants it to run.
+    durable::remove_file(&core.config.state.stopped())?;
     let rendezvous = core.rendezvous();
-    durable::replace_json(&core.config.state.rendezvous(), &rendezvous)?;
+    durable::replace_for_now(&core.config.state.rendezvous(), &rendezvous)?;
     tracing::info!(pid = rendezvous.pid, socket = rendezvous.socket, build = BUILD, "ready");
     ready(&rendezvous);
 

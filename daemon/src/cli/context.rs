@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::printer::Printer;
 use crate::client::{Client, ClientError, Finder, Identity};
 use crate::config::{self, Config};
+use crate::container;
 use crate::durable;
 use crate::process::user::User;
 use crate::workspace::files::root;
@@ -81,23 +82,25 @@ impl Context {
             cwd: self.cwd.to_string(),
             ..ClientOptions::default()
         };
-        let stopped = self.finder.config.state.stopped();
         match start {
             Start::Never => self.finder.connect(options, root).await,
             Start::IfNeeded => match self.finder.connect(options.clone(), root).await {
-                Err(ClientError::NotRunning { .. }) if stopped.exists() => Err(ClientError::Stopped),
+                Err(ClientError::NotRunning { .. }) if self.is_stopped() => Err(ClientError::Stopped),
                 // A connection that breaks at once is one to a daemon that is just ending.
                 Err(ClientError::NotRunning { .. } | ClientError::Connection { .. }) => {
                     self.finder.connect_or_start(options, root, false).await
                 }
                 other => other,
             },
-            Start::Always => {
-                // Where the mark cannot be removed, the daemon says what is wrong with the directory.
-                let _ = durable::remove_file(&stopped);
-                self.finder.connect_or_start(options, root, true).await
-            }
+            // A daemon that starts removes the mark of a stop.
+            Start::Always => self.finder.connect_or_start(options, root, true).await,
         }
+    }
+
+    /// Whether the user stopped the daemon in this very start of the container.
+    fn is_stopped(&self) -> bool {
+        std::fs::read_to_string(self.finder.config.state.stopped())
+            .is_ok_and(|start| start == container::current_start())
     }
 }
 

@@ -17,5 +17,5 @@ pub(crate) async fn run(_: Args, context: &Context) -> Result<ExitStatus> {
         Err(ClientError::NotRunning { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    start::run(start::Args {}, context).await
+    start::run(start::Args::ALWAYS, context).await
 }

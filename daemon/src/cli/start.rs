@@ -7,10 +7,20 @@ use super::context::{Context, Start};
 use super::exit::ExitStatus;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Leave it stopped where the user stopped it: how an editor calls it
+    #[arg(long, hide = true)]
+    unless_stopped: bool,
+}
 
-pub(crate) async fn run(_: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect_unbound(Start::Always).await?;
+impl Args {
+    /// Start it in any case.
+    pub(super) const ALWAYS: Self = Self { unless_stopped: false };
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
+    let start = if args.unless_stopped { Start::IfNeeded } else { Start::Always };
+    let client = context.connect_unbound(start).await?;
     let pid = client.server.pid;
     if context.printer.is_json() {
         context.printer.json(&json!({ "pid": pid, "build": client.server.build }));

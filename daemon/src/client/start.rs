@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use burrow_protocol::error::ErrorData;
-use burrow_protocol::methods::StopParams;
+use burrow_protocol::methods::{ModelStatus, NoParams, StopParams};
 use burrow_protocol::session::{ClientOptions, Rendezvous};
 use camino::Utf8Path;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -50,6 +50,10 @@ impl Finder {
         while Instant::now() < deadline {
             match self.connect(options.clone(), root).await {
                 Ok(client) if replace && client.server.build != crate::daemon::BUILD => {
+                    let status = client.call::<ModelStatus>(NoParams {}).await?;
+                    if !status.leases.is_empty() {
+                        return Ok(client);
+                    }
                     client.stop(StopParams { hooks: false, restart: true }).await?;
                 }
                 Err(ClientError::NotRunning { .. } | ClientError::Connection { .. }) => match self.spawn().await? {
@@ -92,7 +96,8 @@ impl Finder {
         if self.identity.become_user.is_none() {
             let _ = durable::create_dir(self.config.state.dir());
         }
-        let mut env = config::process_env();
+        // The daemon needs nobody's secrets: work comes with its caller's environment.
+        let mut env = config::base_env(&config::process_env(), None);
         env.extend(self.config.to_env());
         let start = |error: process::ProcessError| ClientError::Start { why: crate::coded::with_causes(&error) };
         let stdout = process::spawn_detached(&["daemon", "--report"], &env).map_err(start)?;

@@ -85,6 +85,12 @@ pub fn identify(state: &StateLayout) -> Result<ContainerStatus, IdentityError> {
     Ok(ContainerStatus { kind, id, start_id: start_id(kind) })
 }
 
+/// This start of the container, as in the status: it changes with each one. Blocks, and writes nothing.
+#[must_use]
+pub fn current_start() -> String {
+    start_id(kind(&parse(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())))
+}
+
 fn kind(mounts: &Mounts) -> ContainerKind {
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         ContainerKind::Kubernetes

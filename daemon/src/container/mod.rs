@@ -5,4 +5,4 @@
 mod identity; // the container's id and its start, in a file that a copy of the container does not fool
 mod mountinfo; // pure: what /proc/self/mountinfo tells of the container
 
-pub use identity::{IdentityError, identify};
+pub use identity::{IdentityError, current_start, identify};

@@ -1,7 +1,8 @@
 //! The only module that writes state: whole files, appended lines, links, locks.
 //!
 //! Invariants: a file that is replaced is written beside itself under a random name (`O_EXCL`, mode 0600), fsynced,
-//! renamed, and its directory fsynced, so that a reader sees the old or the new one; nothing follows a link at the last
+//! renamed, and its directory fsynced, so that a reader sees the old or the new one (only [`replace_for_now`] leaves out
+//! the syncs); nothing follows a link at the last
 //! step of a path. All functions block: the callers are `spawn_blocking`, the start of the process, and the shim.
 //!
 //! Not here: what the files mean.
@@ -15,8 +16,8 @@ pub use append::Appender;
 pub use layout::{StateLayout, WorkspaceLayout};
 pub use lock::Lock;
 pub use replace::{
-    create_dir, create_new, read_json, remove_dir, remove_file, rename, replace, replace_json, replace_link,
-    replace_with_mode,
+    create_dir, create_new, read_json, remove_dir, remove_file, rename, replace, replace_for_now, replace_json,
+    replace_link, replace_with_mode,
 };
 
 use burrow_protocol::error::ErrorCode;

@@ -32,18 +32,37 @@ pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<(), DurableError> {
 /// # Errors
 /// [`DurableError::Write`]; the old file stays as it was.
 pub fn replace_with_mode(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
-    let directory = parent(path);
     let write = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".burrow-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
-            .tempfile_in(directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        sync_dir(directory)
+        write_beside(path, bytes, mode, File::sync_all)?;
+        sync_dir(parent(path))
     };
     write().map_err(DurableError::write(path))
+}
+
+/// Replaces a file that means nothing once the machine has stopped: readers see the old or the new one, and nobody waits
+/// for the disk.
+///
+/// # Errors
+/// [`DurableError::Write`]; the old file stays as it was.
+pub fn replace_for_now<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), DurableError> {
+    let write = || write_beside(path, &serde_json::to_vec(value)?, 0o600, |_| Ok(()));
+    write().map_err(DurableError::write(path))
+}
+
+fn write_beside(
+    path: &Utf8Path,
+    bytes: &[u8],
+    mode: u32,
+    sync: impl FnOnce(&File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".burrow-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+        .tempfile_in(parent(path))?;
+    file.write_all(bytes)?;
+    sync(file.as_file())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// Replaces a file by `value` as JSON on one line.

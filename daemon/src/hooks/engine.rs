@@ -188,6 +188,13 @@ impl Engine {
         match request {
             // It was looked for before the step.
             HookRequest::Notice { .. } => {}
+            // Inside a hook, what is due runs after it: waiting for it here would be waiting for oneself.
+            HookRequest::Up { caller, reply } if self.calling_run(&caller).is_some() => {
+                self.answer_started(Ok(Vec::new()), reply);
+            }
+            HookRequest::Run { caller, reply, .. } if self.calling_run(&caller).is_some() => {
+                self.answer_started(Ok(Vec::new()), reply);
+            }
             HookRequest::Up { caller, reply } => {
                 let runs = self.machine.up(&caller);
                 self.answer_started(Ok(runs), reply);

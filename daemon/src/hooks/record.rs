@@ -110,6 +110,10 @@ pub(crate) fn folder_name(command: &str) -> String {
     if command.is_empty() {
         return MAIN.to_owned();
     }
+    if command == MAIN {
+        // That name stands for a command without one.
+        return format!("%{MAIN}");
+    }
     let mut folder = String::new();
     for byte in command.bytes() {
         match byte {

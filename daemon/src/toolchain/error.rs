@@ -188,6 +188,14 @@ pub enum ToolchainError {
     /// Nothing to go back to.
     #[error("go back to an older generation: there is none that is whole")]
     NoGeneration,
+    /// Which tools are asked for cannot be read, so nothing is changed.
+    #[error("know which tools are asked for: {message}")]
+    Settings {
+        /// What is wrong with devcontainer.json.
+        message: String,
+        /// The mistake's code.
+        code: ErrorCode,
+    },
     /// A tool that is asked for is not installed, or its binary was changed.
     #[error("find {tool}: {why}")]
     NotInstalled {
@@ -225,6 +233,7 @@ impl Coded for ToolchainError {
             Self::PinInvalid { .. } => ErrorCode::ConfigValue,
             Self::ToolUnknown { .. } => ErrorCode::ToolUnknown,
             Self::Drifted { .. } | Self::NotInstalled { .. } => ErrorCode::Drifted,
+            Self::Settings { code, .. } => *code,
             Self::LockInvalid { .. } => ErrorCode::LockInvalid,
             Self::LinkOutside { .. } => ErrorCode::LinkOutside,
             Self::Download { .. } => ErrorCode::Download,
@@ -272,6 +281,7 @@ impl Coded for ToolchainError {
             )),
             Self::Drifted { .. } => Some("run `burrow tools update` to move the lock file, or undo the change".into()),
             Self::NotInstalled { .. } => Some("run `burrow tools repair`".into()),
+            Self::Settings { .. } => Some("correct devcontainer.json; what is installed stays as it is".into()),
             Self::LockInvalid { path, .. } => {
                 Some(format!("restore {path} from version control, or remove it and run `burrow up`"))
             }

@@ -117,6 +117,9 @@ fn ask(
     relax: &Relax,
     pins: &BTreeMap<String, ToolSetting>,
 ) -> Result<Asked, ToolchainError> {
+    if let Some(problem) = &context.settings.borrow().tools_unknown {
+        return Err(ToolchainError::Settings { message: problem.message.clone(), code: problem.code });
+    }
     let go = go::effective(&context.workspace, &caller.env)?;
     let place = lock::place(&context.workspace, &context.layout())?;
     let lock = lock::read(&place)?;

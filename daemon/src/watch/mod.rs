@@ -18,8 +18,7 @@ use tokio::sync::Notify;
 const QUIET: Duration = Duration::from_millis(50);
 
 /// The names that matter in a watched folder.
-const NAMES: [&str; 6] =
-    ["devcontainer.json", ".devcontainer.json", ".devcontainer", "burrow-lock.json", "go.mod", "go.work"];
+const NAMES: [&str; 3] = ["devcontainer.json", ".devcontainer.json", ".devcontainer"];
 
 /// Watches the folders of the open workspaces.
 #[derive(Debug)]

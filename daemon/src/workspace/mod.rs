@@ -23,8 +23,12 @@ pub fn read_settings(root: &Utf8Path, publisher: &WorkspacePublisher) -> Arc<Set
 
 /// Reads the settings again and tells those who follow them, if they changed. Blocks.
 pub fn reread_settings(root: &Utf8Path, publisher: &WorkspacePublisher, settings: &watch::Sender<Arc<Settings>>) {
-    let new = read_settings(root, publisher);
+    let mut new = read_settings(root, publisher);
     settings.send_if_modified(|old| {
+        if new.is_broken() {
+            // What is secret stays so while the file is half saved.
+            Arc::make_mut(&mut new).burrow.secrets.clone_from(&old.burrow.secrets);
+        }
         let changed = **old != *new;
         *old = new;
         changed

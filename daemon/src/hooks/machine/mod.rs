@@ -230,24 +230,21 @@ impl Machine {
         let active = self.active.get_mut(&run)?;
         let recorded = active.record.commands.iter_mut().find(|command| command.name == name)?;
         recorded.fate = end.fate.clone();
+        let over = active.record.is_over();
         let key = Key {
             scope: active.record.scope.clone(),
             hook: run.hook,
             origin: active.record.origin,
             command: name.to_owned(),
         };
-        let mut entry = self.entries.get(&key)?.clone();
-        if entry.run != Some(run) {
-            return None;
-        }
+        let record = if over { self.active.remove(&run).map(|active| active.record) } else { None };
+        let mut entry = self.entries.get(&key).filter(|entry| entry.run == Some(run))?.clone();
         entry.fate = end.fate;
         entry.started_at = end.started_at.or(entry.started_at);
         let notes: Vec<_> = entry.note.into_iter().chain(end.note).collect();
         entry.note = (!notes.is_empty()).then(|| notes.join(", "));
         let line = Line::Command(Box::new(entry));
         self.entries.apply(line.clone());
-        let over = active.record.is_over();
-        let record = if over { self.active.remove(&run).map(|active| active.record) } else { None };
         Some(Settle { line, record })
     }
 

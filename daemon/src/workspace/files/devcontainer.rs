@@ -42,6 +42,17 @@ pub struct Settings {
     pub burrow: BurrowSettings,
     /// What is wrong, in the order of the file.
     pub problems: Vec<Problem>,
+    /// The mistake that keeps anybody from knowing which tools are asked for: none is asked for where the file is silent,
+    /// and that is something else.
+    pub tools_unknown: Option<Problem>,
+}
+
+impl Settings {
+    /// Whether the file as a whole could not be read: then nothing of it is known.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.problems.iter().any(|problem| problem.code == ErrorCode::ConfigSyntax)
+    }
 }
 
 /// The standard properties that Burrow acts on.
@@ -93,6 +104,9 @@ pub fn read(root: &Utf8Path) -> Settings {
         }),
     }
     settings.file = Some(file);
+    if settings.is_broken() {
+        settings.tools_unknown = settings.problems.last().cloned();
+    }
     settings
 }
 
@@ -158,28 +172,33 @@ fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
     settings.devcontainer.remote_env = take(&mut properties, "remoteEnv", name, problems).unwrap_or_default();
     settings.devcontainer.remote_user = take(&mut properties, "remoteUser", name, problems);
     if let Some(Value::Object(mut customizations)) = properties.remove("customizations") {
-        settings.burrow = take_settings(&mut customizations, name, problems);
+        (settings.burrow, settings.tools_unknown) = take_settings(&mut customizations, name, problems);
     }
 }
 
 /// `customizations.burrow`, key by key: a mistake in one does not hide the others.
+/// Beside them, the mistake that hides which tools are asked for.
 fn take_settings(
     customizations: &mut Map<String, Value>,
     name: &Utf8Path,
     problems: &mut Vec<Problem>,
-) -> BurrowSettings {
+) -> (BurrowSettings, Option<Problem>) {
+    let before = problems.len();
     let Some(mut burrow) = take::<Map<String, Value>>(customizations, "burrow", name, problems) else {
-        return BurrowSettings::default();
+        return (BurrowSettings::default(), problems.get(before).cloned());
     };
+    let before = problems.len();
+    let tools = take(&mut burrow, "tools", name, problems).unwrap_or_default();
+    let tools_unknown = problems.get(before).cloned();
     let settings = BurrowSettings {
         hooks: take(&mut burrow, "hooks", name, problems).unwrap_or_default(),
         secrets: take(&mut burrow, "secrets", name, problems).unwrap_or_default(),
-        tools: take(&mut burrow, "tools", name, problems).unwrap_or_default(),
+        tools,
     };
     for key in burrow.keys() {
         problems.push(bad_value(name, &format!("customizations.burrow.{key}"), "there is no such setting"));
     }
-    settings
+    (settings, tools_unknown)
 }
 
 /// Takes one property out; one that has the wrong shape is told and counts as absent.
@@ -264,5 +283,15 @@ mod tests {
         assert!(settings.problems[0].message.contains("a hook is a string"), "{}", settings.problems[0].message);
         assert!(settings.devcontainer.hooks.contains_key(&HookName::PostStart));
         assert_eq!(settings.burrow.secrets, ["A"]);
+        assert_eq!(settings.tools_unknown, None, "no tool is asked for, and that is known");
+    }
+
+    #[test]
+    fn tools_that_cannot_be_read_are_not_no_tools() {
+        for text in
+            [r#"{"customizations": {"burrow": {"tools": ["gopls"]}}}"#, r#"{"customizations": {"burrow": "tools"}}"#]
+        {
+            assert!(read(text).tools_unknown.is_some(), "{text}");
+        }
     }
 }
