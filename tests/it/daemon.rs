@@ -251,3 +251,17 @@ mod as_root {
         })
     }
 }
+
+/// `burrow stop` counts until the user starts the daemon again, or the container does.
+#[test]
+fn stopped_daemon_stays_stopped_for_this_start_of_the_container() {
+    let sandbox = Sandbox::new();
+    sandbox.burrow(["start"]).exits(0);
+    sandbox.burrow(["stop"]).exits(0);
+    let refused = sandbox.burrow(["start", "--unless-stopped"]).exits(4);
+    assert!(refused.stderr().contains("BUR110"), "{}", refused.whole());
+    // As it is after a restart of the container: the mark is of another start.
+    burrow::durable::replace(&sandbox.state_dir().join("stopped"), b"another start").unwrap();
+    sandbox.burrow(["start", "--unless-stopped"]).exits(0);
+    assert!(!sandbox.state_dir().join("stopped").exists(), "a daemon that runs is not stopped");
+}

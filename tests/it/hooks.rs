@@ -453,3 +453,20 @@ fn json_for_scripts() {
     let logged: RunSummary = sandbox.burrow(["hook", "log", "postCreate", "--json"]).exits(0).parse();
     assert_eq!((logged.run_id.as_str(), logged.state), ("1-postCreate", HookState::Failed));
 }
+
+/// A hook may call `burrow up` and its like, as people write it into `postStartCommand`: what is due runs after it, and
+/// nobody waits for himself. Previously such a hook never ended.
+#[test]
+fn hook_that_calls_up_ends() {
+    let burrow = crate::sandbox::BURROW;
+    let sandbox = sandbox()
+        .hook(
+            "postCreate",
+            format!("{burrow} up --json > /dev/null; {burrow} hook run postStart; echo created > created"),
+        )
+        .hook("postStart", "echo started > started");
+    up(&sandbox);
+    assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Succeeded);
+    assert_eq!(hook(&sandbox, HookName::PostStart).state, HookState::Succeeded);
+    assert_eq!(sandbox.read("started").as_deref(), Some("started\n"));
+}

@@ -290,15 +290,14 @@ impl Sandbox {
 
     /// What is left of this sandbox once its daemon was told to stop; empty when all is well.
     fn leftovers(&self) -> Vec<String> {
+        // A socket, too, may live on for a moment: a process that another test is starting has a copy of it until its exec.
         let gone = wait_for(END_LIMIT, || {
-            let found = self.processes();
-            if found.is_empty() { Ok(()) } else { Err(found) }
+            let mut left: Vec<_> = self.processes().iter().map(|process| format!("process {process}")).collect();
+            left.extend(leftovers::sockets_of(&self.root).into_iter().map(|socket| format!("socket {socket}")));
+            left.extend(self.ports.taken().into_iter().map(|port| format!("port {port}")));
+            if left.is_empty() { Ok(()) } else { Err(left) }
         });
-        let mut left: Vec<String> =
-            gone.err().unwrap_or_default().iter().map(|process| format!("process {process}")).collect();
-        left.extend(leftovers::sockets_of(&self.root).into_iter().map(|socket| format!("socket {socket}")));
-        left.extend(self.ports.taken().into_iter().map(|port| format!("port {port}")));
-        left
+        gone.err().unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@
 
 import { existsSync, watch } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import { ResponseError } from "vscode-languageclient/node";
 import { Connection } from "./connection";
@@ -116,16 +116,15 @@ export class Daemon implements vscode.Disposable {
       if (running !== undefined) {
         return running;
       }
-      if (existsSync(join(this.directory, "stopped"))) {
-        this.show({ kind: "stopped" });
-        return undefined;
-      }
       if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
         this.show({ kind: "absent" });
         return undefined;
       }
       this.show({ kind: "starting" });
-      await this.burrow("start");
+      if ((await this.burrow("start", "--unless-stopped")) === "stopped") {
+        this.show({ kind: "stopped" });
+        return undefined;
+      }
       const started = await this.connect(cwd);
       if (started === undefined) {
         throw new Error(`\`burrow start\` ended well, but no daemon answers in ${this.directory}.`);
@@ -158,11 +157,11 @@ export class Daemon implements vscode.Disposable {
     }
   }
 
-  /** Runs `burrow VERB` to its end. */
-  private async burrow(verb: "start" | "restart"): Promise<void> {
+  /** Runs `burrow ARGS` to its end. "stopped": it left the daemon as the user wants it. */
+  private async burrow(...args: readonly string[]): Promise<"done" | "stopped"> {
     const program = findProgram(setting("path") as string | null, this.extensionPath, process.env);
-    this.say(`running ${program} ${verb}`);
-    await runProgram(program, [verb], windowEnvironment(process.env), homedir());
+    this.say(`running ${program} ${args.join(" ")}`);
+    return runProgram(program, args, windowEnvironment(process.env), homedir());
   }
 
   /**

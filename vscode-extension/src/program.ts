@@ -4,8 +4,13 @@ import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 
+import type { ErrorCode } from "./generated/protocol";
+
 /** The setting `burrow.autoStart`. */
 export type AutoStart = "inContainer" | "always" | "never";
+
+/** What `burrow` says where the user stopped the daemon. */
+const STOPPED_BY_USER: ErrorCode = "BUR110";
 
 /** What VS Code's server puts into its own environment and no child process should inherit. */
 const INTERNAL = /^(ELECTRON_|VSCODE_)/;
@@ -21,6 +26,7 @@ export function mayStart(setting: AutoStart, env: NodeJS.ProcessEnv, exists: (pa
       return (
         exists("/.dockerenv") ||
         exists("/run/.containerenv") ||
+        env.KUBERNETES_SERVICE_HOST !== undefined ||
         env.REMOTE_CONTAINERS !== undefined ||
         env.CODESPACES !== undefined
       );
@@ -63,11 +69,13 @@ export function windowEnvironment(env: NodeJS.ProcessEnv): Record<string, string
 }
 
 /** Runs `burrow ARGS` to its end. Fails with what it wrote to standard error. */
-export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<void> {
+export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<"done" | "stopped"> {
   return new Promise((resolve, reject) => {
     execFile(program, args, { env, cwd, timeout: 30_000 }, (error, _stdout, stderr) => {
       if (error === null) {
-        resolve();
+        resolve("done");
+      } else if (stderr.includes(STOPPED_BY_USER)) {
+        resolve("stopped");
       } else {
         const said = stderr.trim();
         reject(new Error(`\`burrow ${args.join(" ")}\` failed: ${said === "" ? error.message : said}`));
