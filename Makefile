@@ -30,8 +30,8 @@ build: ## The static release binary: dist/burrow
 run: ## Opens tests/fixtures/hello-api (or DIR=...) and debugs it
 	@tests/require rust cc go
 	$(MAKE) build
-	export BURROW_STATE_DIR=$(CURDIR)/target/run/state BURROW_STORE_DIR=$(CURDIR)/target/run/store
-	burrow=$(CURDIR)/dist/burrow
+	export BURROW_STATE_DIR="$(CURDIR)/target/run/state" BURROW_STORE_DIR="$(CURDIR)/target/run/store"
+	burrow="$(CURDIR)/dist/burrow"
 	cd "$(DIR)"
 	step() {
 	    local started=$$(date +%s%N) status=0

@@ -31,6 +31,11 @@ fn documents_name_what_exists() {
         for path in paths.filter(|path| !path.contains(char::is_whitespace)) {
             assert!(repository().join(path).exists(), "{document} names {path}");
         }
+        // Links and pictures: `[text](path)`.
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            assert!(repository().join(link).exists(), "{document} links to {link}");
+        }
     }
 }
 

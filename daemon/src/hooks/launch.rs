@@ -137,7 +137,7 @@ mod tests {
 
     fn built(job: &Job, line: SingleCommand) -> ShimSpec {
         let settings = settings();
-        let place = Place { workspace: "/work/api".into(), container_id: "c", settings: &settings };
+        let place = Place { workspace: "/workspaces/api".into(), container_id: "c", settings: &settings };
         spec(&place, job, &Command::new("", line), "/state/runs/1-postCreate/main".into()).unwrap()
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn a_configured_command_runs_in_the_workspace_with_remote_env() {
         let spec = built(&job(Cause::Due), SingleCommand::Shell("ls ${containerEnv:BIN}".to_owned()));
         assert_eq!(spec.argv, ["/bin/sh", "-c", "ls /home/me/bin"]);
-        assert_eq!(spec.cwd, "/work/api");
+        assert_eq!(spec.cwd, "/workspaces/api");
         assert_eq!(spec.env.get("BIN").map(String::as_str), Some("/home/me/bin"), "set over the caller's");
         assert_eq!(spec.env.get("OLD"), None, "null unsets");
         assert_eq!(spec.secrets, ["hunter2"], "a value of three bytes would mask too much");
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn an_array_is_run_without_a_shell() {
         let argv = ["echo", "$HOME", "${containerWorkspaceFolder}"].map(str::to_owned).to_vec();
-        assert_eq!(built(&job(Cause::Again), SingleCommand::Exec(argv)).argv, ["echo", "$HOME", "/work/api"]);
+        assert_eq!(built(&job(Cause::Again), SingleCommand::Exec(argv)).argv, ["echo", "$HOME", "/workspaces/api"]);
     }
 
     #[test]

@@ -81,14 +81,14 @@ mod tests {
     #[test]
     fn variables() {
         let env = BTreeMap::from([("HOME".to_owned(), "/home/me".to_owned())]);
-        let context = Substitution { workspace: "/work/api".into(), env: &env, container_id: "abc" };
+        let context = Substitution { workspace: "/workspaces/api".into(), env: &env, container_id: "abc" };
         for (text, expected, why) in [
             ("plain", "plain", "nothing to do"),
             ("${containerEnv:HOME}/x", "/home/me/x", "a variable that is there"),
             ("${containerEnv:NONE}", "", "a missing one is empty"),
             ("${containerEnv:NONE:a:b}", "a", "the default ends at the next colon"),
             ("${localEnv:HOME:far}", "far", "the host's environment is not known here"),
-            ("${containerWorkspaceFolder}", "/work/api", "the folder"),
+            ("${containerWorkspaceFolder}", "/workspaces/api", "the folder"),
             ("${localWorkspaceFolderBasename}-${devcontainerId}", "api-abc", "two in one text"),
             ("${unknown:x} ${open", "${unknown:x} ${open", "what is unknown or open stays"),
             ("$${containerEnv:HOME}", "$/home/me", "a dollar before it is text"),
