@@ -77,9 +77,7 @@ impl Coded for ClientError {
             Self::Untrusted { .. } => ErrorCode::StateUnsafe,
             Self::Start { .. } => ErrorCode::DaemonStart,
             Self::StillRuns { .. } => ErrorCode::Internal,
-            Self::Refused(data) => {
-                ErrorCode::ALL.iter().copied().find(|code| code.code() == data.code).unwrap_or(ErrorCode::Internal)
-            }
+            Self::Refused(data) => ErrorCode::from_code(&data.code).unwrap_or(ErrorCode::Internal),
         }
     }
 

@@ -53,7 +53,7 @@ pub enum StartError {
         /// The directory.
         path: Utf8PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
     /// State cannot be read or written.
     #[error("prepare the state directory")]
@@ -169,20 +169,11 @@ pub fn prepare(config: Config, base_env: BTreeMap<String, String>) -> Result<Pre
 }
 
 /// Refuses a directory that another user could have prepared.
-pub(crate) fn check_state_dir(path: &Utf8Path) -> Result<(), StartError> {
-    use std::os::unix::fs::MetadataExt;
+fn check_state_dir(path: &Utf8Path) -> Result<(), StartError> {
     let unsafe_because = |why| StartError::Unsafe { path: path.to_owned(), why };
-    let metadata = std::fs::symlink_metadata(path).map_err(|_| unsafe_because("it cannot be looked at"))?;
-    if metadata.is_symlink() || !metadata.is_dir() {
-        return Err(unsafe_because("it is no directory of its own"));
-    }
-    if metadata.uid() != rustix::process::getuid().as_raw() {
-        return Err(unsafe_because("it belongs to another user"));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(unsafe_because("others may enter it (its mode should be 0700)"));
-    }
-    Ok(())
+    let metadata = std::fs::symlink_metadata(path).map_err(|_| unsafe_because("it cannot be looked at".to_owned()))?;
+    durable::why_not_private(&metadata, rustix::process::getuid().as_raw())
+        .map_or(Ok(()), |why| Err(unsafe_because(why)))
 }
 
 /// What the sessions share.

@@ -18,6 +18,12 @@ macro_rules! registry {
                 match self { $(Self::$variant => concat!("BUR", stringify!($code)),)* }
             }
 
+            /// The code that is shown as `text`: the way back from [`Self::code`].
+            #[must_use]
+            pub fn from_code(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.code() == text)
+            }
+
             /// The number alone.
             #[must_use]
             pub const fn number(self) -> i64 {

@@ -86,8 +86,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let data = describe(&error);
             printer.error(&data);
-            let code = ErrorCode::ALL.iter().copied().find(|code| code.code() == data.code);
-            ExitStatus::of_error(code.unwrap_or(ErrorCode::Internal)).into()
+            ExitStatus::of_error(ErrorCode::from_code(&data.code).unwrap_or(ErrorCode::Internal)).into()
         }
     }
 }

@@ -31,18 +31,10 @@ impl Finder {
     /// # Errors
     /// [`ClientError::Untrusted`] where another user could have prepared the directory.
     pub fn rendezvous(&self) -> Result<Option<Rendezvous>, ClientError> {
-        use std::os::unix::fs::MetadataExt;
         let dir = self.config.state.dir();
         let Ok(metadata) = std::fs::symlink_metadata(dir) else { return Ok(None) };
-        let untrusted = |why: &str| ClientError::Untrusted { path: dir.to_owned(), why: why.to_owned() };
-        if !metadata.is_dir() {
-            return Err(untrusted("it is a link, or no directory"));
-        }
-        if metadata.uid() != self.identity.uid {
-            return Err(untrusted(&format!("it belongs to uid {}, not {}", metadata.uid(), self.identity.uid)));
-        }
-        if metadata.mode() & 0o077 != 0 {
-            return Err(untrusted("others may enter it (its mode should be 0700)"));
+        if let Some(why) = durable::why_not_private(&metadata, self.identity.uid) {
+            return Err(ClientError::Untrusted { path: dir.to_owned(), why });
         }
         // A file that cannot be read is as good as none: whoever starts a daemon replaces it.
         Ok(durable::read_json(&self.config.state.rendezvous()).ok().flatten())

@@ -2,12 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::OFlags;
 
 use super::DurableError;
+use super::private::private;
 
 /// A file that only grows. One `append` is one `write`, so that a reader sees a record whole or torn at its end.
 #[derive(Debug)]
@@ -22,13 +21,8 @@ impl Appender {
     /// # Errors
     /// [`DurableError::Write`].
     pub fn open(path: &Utf8Path) -> Result<Self, DurableError> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)
-            .map_err(DurableError::write(path))?;
+        let file =
+            private(OpenOptions::new().append(true).create(true)).open(path).map_err(DurableError::write(path))?;
         Ok(Self { path: path.to_owned(), file })
     }
 

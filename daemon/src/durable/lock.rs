@@ -1,12 +1,12 @@
 //! A lock that lasts as long as the value does, and no longer than the process.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 
 use camino::Utf8Path;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 
 use super::DurableError;
+use super::private::open_private;
 
 /// An exclusive `flock` on a file. The kernel drops it with the process, so it never outlives its holder.
 #[derive(Debug)]
@@ -45,12 +45,5 @@ impl Lock {
 }
 
 fn open(path: &Utf8Path) -> Result<File, DurableError> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
-        .map_err(DurableError::write(path))
+    open_private(path).map_err(DurableError::write(path))
 }

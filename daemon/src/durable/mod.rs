@@ -10,11 +10,13 @@
 mod append; // Appender: lines at the end of a file
 mod layout; // where things lie in the state directory
 mod lock; // Lock: flock for as long as it lives
+mod private; // what is the user's alone
 mod replace; // whole files, links, directories
 
 pub use append::Appender;
 pub use layout::{StateLayout, WorkspaceLayout};
 pub use lock::Lock;
+pub(crate) use private::{open_private, why_not_private};
 pub use replace::{
     create_dir, create_new, read_json, remove_dir, remove_file, rename, replace, replace_for_now, replace_json,
     replace_link, replace_with_mode,

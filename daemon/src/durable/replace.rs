@@ -2,14 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 
 use camino::Utf8Path;
-use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DurableError;
+use super::private::private;
 
 /// Makes a directory and its missing parents, each with mode 0700.
 ///
@@ -93,7 +93,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, Dura
 /// # Errors
 /// [`DurableError::Write`]; then the file may exist without its content.
 pub fn create_new(path: &Utf8Path, bytes: &[u8]) -> Result<bool, DurableError> {
-    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(no_follow()).open(path);
+    let open = private(OpenOptions::new().write(true).create_new(true)).open(path);
     let mut file = match open {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -164,10 +164,6 @@ fn parent(path: &Utf8Path) -> &Utf8Path {
 
 fn sync_dir(path: &Utf8Path) -> std::io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-fn no_follow() -> i32 {
-    OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 #[cfg(test)]

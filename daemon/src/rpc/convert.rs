@@ -30,7 +30,7 @@ impl<E: Coded> From<E> for Failure {
 
 impl From<Failure> for jsonrpc::Error {
     fn from(failure: Failure) -> Self {
-        let number = ErrorCode::ALL.iter().find(|code| code.code() == failure.0.code).map_or(0, |code| code.number());
+        let number = ErrorCode::from_code(&failure.0.code).map_or(0, ErrorCode::number);
         Self {
             code: jsonrpc::ErrorCode::ServerError(FIRST_CODE - number),
             message: failure.0.message.clone().into(),

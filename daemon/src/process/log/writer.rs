@@ -1,14 +1,12 @@
 //! Writing a log: segments, their cap, and the index.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-
-use camino::Utf8Path;
-use rustix::fs::OFlags;
+use std::os::unix::fs::FileExt;
 
 use super::index::{HEADER, Record};
 use super::{SEGMENT_BYTES, cut_by};
+use crate::durable::open_private;
 use crate::process::{Folder, Stream};
 
 /// The one writer of a command's log.
@@ -79,7 +77,7 @@ impl LogWriter {
         let open = match self.segment.take() {
             Some(open) if open.0 == number => open,
             _ => {
-                let file = open_file(&self.folder.segment_file(number))?;
+                let file = open_private(&self.folder.segment_file(number))?;
                 if let Some(cut) = cut_by(number) {
                     // One that stays is a little too much log and no error.
                     let _ = std::fs::remove_file(self.folder.segment_file(cut));
@@ -94,21 +92,11 @@ impl LogWriter {
         let file = match self.index.take() {
             Some(file) => file,
             None => {
-                let file = open_file(&self.folder.index_file())?;
+                let file = open_private(&self.folder.index_file())?;
                 file.write_all_at(HEADER, 0)?;
                 file
             }
         };
         Ok(self.index.insert(file))
     }
-}
-
-fn open_file(path: &Utf8Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
 }
