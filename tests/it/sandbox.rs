@@ -9,7 +9,6 @@
 //!
 //! A new sandbox is offline for Go modules (`GOPROXY=off`) and has an empty store, so nothing is ever built by chance:
 //! `with_tools` gives it the real gopls, dlv and goimports, `online` the network.
-#![expect(dead_code, reason = "the tests of the parts that use the rest of it are landing")]
 
 mod leftovers;
 mod ports;

@@ -41,13 +41,6 @@ impl Process {
         let root = root.as_str().as_bytes();
         self.marks.windows(root.len()).any(|window| window == root)
     }
-
-    /// The value of a variable that it was started with.
-    pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
-        let mut variables = text.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
-        variables.find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=').map(ToOwned::to_owned))
-    }
 }
 
 impl fmt::Display for Process {

@@ -46,11 +46,6 @@ impl Background {
         Self { child, line, root: root.to_owned(), started, deadline, stdout, stderr }
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -74,12 +69,6 @@ impl Background {
     /// Sends SIGTERM to it alone.
     pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-    }
-
-    /// Sends SIGKILL to it alone, and waits for its end.
-    pub(crate) fn kill(mut self) -> Run {
-        self.child.kill().unwrap();
-        self.finish()
     }
 
     /// Waits for its end.
