@@ -11,6 +11,8 @@ pub mod coded;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hex;
 mod memory;
 pub mod model;

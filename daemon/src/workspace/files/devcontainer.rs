@@ -137,7 +137,7 @@ fn locate(root: &Utf8Path, problems: &mut Vec<Problem>) -> Option<Utf8PathBuf> {
 }
 
 /// Reads `text`; `name` stands in messages.
-fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
+pub(crate) fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
     let value: Value = match jsonc_parser::parse_to_serde_value(text, &DIALECT) {
         Ok(value) => value,
         Err(error) => {
@@ -284,6 +284,13 @@ mod tests {
         assert!(settings.devcontainer.hooks.contains_key(&HookName::PostStart));
         assert_eq!(settings.burrow.secrets, ["A"]);
         assert_eq!(settings.tools_unknown, None, "no tool is asked for, and that is known");
+    }
+
+    #[test]
+    fn nesting_without_end_is_a_mistake_and_no_crash() {
+        for open in ["[", "{\"a\":", "[{\"a\":"] {
+            assert!(read(&open.repeat(100_000)).is_broken(), "{open}");
+        }
     }
 
     #[test]
