@@ -28,6 +28,11 @@ build: ## The static release binary: dist/burrow
 	fi
 	echo "dist/burrow: $$(stat -c %s dist/burrow) bytes"
 
+.PHONY: feature
+feature: ## The Dev Container Feature, for this processor: dist/features/burrow
+	@$(MAKE) build
+	.devcontainer/features/package dist/features dist/burrow
+
 .PHONY: run
 run: ## Opens tests/fixtures/hello-api (or DIR=...) and debugs it
 	@tests/require rust cc go
