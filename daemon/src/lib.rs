@@ -11,6 +11,7 @@ pub mod coded;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+pub mod duration;
 pub mod hex;
 mod memory;
 pub mod model;
