@@ -12,6 +12,8 @@ pub mod config;
 pub mod daemon;
 pub mod durable;
 pub mod duration;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hex;
 mod memory;
 pub mod model;

@@ -7,6 +7,7 @@ mod daemon;
 mod debug;
 mod errors;
 mod faults;
+mod fuzz_corpora;
 mod hooks;
 mod machine;
 mod process;

@@ -134,7 +134,7 @@ fn locate(root: &Utf8Path, problems: &mut Vec<Problem>) -> Option<Utf8PathBuf> {
 }
 
 /// Reads `text`; `name` stands in messages.
-fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
+pub(crate) fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
     let document = match Document::parse(text) {
         Ok(document) => document,
         Err(fault) => {
@@ -328,6 +328,13 @@ mod tests {
         assert_eq!(settings.problems, []);
         assert!(settings.burrow.rerun_on_change && settings.burrow.tools.contains_key("gopls"));
         assert_eq!(settings.stages[0].jobs, Some(1));
+    }
+
+    #[test]
+    fn nesting_without_end_is_a_mistake_and_no_crash() {
+        for open in ["[", "{\"a\":", "[{\"a\":"] {
+            assert!(read(&open.repeat(100_000)).is_broken(), "{open}");
+        }
     }
 
     #[test]
