@@ -11,6 +11,7 @@ pub mod coded;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+pub mod duration;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hex;
