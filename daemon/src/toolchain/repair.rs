@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burrow_protocol::toolchain::{RepairAction, RepairPlan, RepairVerb};
+use burrow_protocol::toolchain::{ActionCost, RepairAction, RepairPlan, RepairVerb};
 
 use super::error::ToolchainError;
 use super::generations::{InstalledTool, Manifest};
@@ -56,6 +56,7 @@ impl Plan {
             tool: tool.map(|(name, _)| name.to_owned()),
             version: tool.map(|(_, version)| version.to_owned()),
             why: why.to_owned(),
+            cost: cost(verb),
         };
         let mut actions = Vec::new();
         for (wanted, why) in &self.build {
@@ -95,6 +96,16 @@ impl Plan {
     }
 }
 
+/// What an action of this kind takes.
+pub(crate) const fn cost(verb: RepairVerb) -> ActionCost {
+    match verb {
+        RepairVerb::Fetch => ActionCost::Network,
+        RepairVerb::Build => ActionCost::Building,
+        RepairVerb::Verify => ActionCost::Reading,
+        RepairVerb::Activate | RepairVerb::Rollback | RepairVerb::Relink | RepairVerb::Prune => ActionCost::Links,
+    }
+}
+
 /// Plans a repair from what is asked for and what is there.
 pub(crate) fn plan(
     asked: &Asked,
@@ -107,9 +118,7 @@ pub(crate) fn plan(
         let name = &choice.name;
         let installed = active.and_then(|active| active.tool(name));
         let (tool, condition) = match (&choice.wanted, installed) {
-            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool) => {
-                (tool, condition)
-            }
+            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool) => (tool, condition),
             (Ok(wanted), installed) => {
                 let why = why(wanted, installed);
                 match at_hand.get(name) {
@@ -210,6 +219,7 @@ mod tests {
             sha256: "ff".into(),
             built_with: go.into(),
             differs_from: None,
+            refuted: false,
             fingerprint: fingerprint(),
         }
     }
