@@ -11,11 +11,13 @@
 
 mod index; // output.idx: header and records
 mod mask; // secrets, also across reads
+mod userinfo; // who logs in, in URLs
 mod reader; // LogReader: pieces by offset
 mod writer; // LogWriter: segments and cap
 
 pub use reader::{LogChunk, LogReader, Read};
 
+pub use mask::masked;
 pub(super) use mask::{Mask, StreamMask};
 pub(super) use writer::LogWriter;
 
