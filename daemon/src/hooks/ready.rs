@@ -233,6 +233,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn service_that_ended_without_a_word_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, service) = service(folder.path());
+        let check = |pattern: &str| ReadyCheck::Log { log: pattern.to_owned() };
+        let wrong = wait(&check("listening on ("), service.clone()).await;
+        assert!(matches!(wrong, Err(NotReady::Pattern { .. })), "{wrong:?}");
+        drop(sender);
+        let ended = wait(&check("listening"), service).await;
+        assert!(matches!(ended, Err(NotReady::Ended { .. })), "{ended:?}");
+    }
+
+    #[tokio::test]
     async fn port_counts_once_somebody_listens() {
         let port = portpicker::pick_unused_port().unwrap();
         assert!(!is_open(port).await, "nobody listens");
