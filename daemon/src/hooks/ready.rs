@@ -116,8 +116,7 @@ fn command_line(command: &SingleCommand, service: Service) -> CommandLine {
 
 /// Reads the log from its beginning, waiting for more, until a line matches.
 async fn line_matches(pattern: &str, mut service: Service) -> Result<(), NotReady> {
-    let pattern = Regex::new(pattern)
-        .map_err(|source| NotReady::Pattern { pattern: pattern.to_owned(), source })?;
+    let pattern = Regex::new(pattern).map_err(|source| NotReady::Pattern { pattern: pattern.to_owned(), source })?;
     let mut lines = Lines::default();
     let mut offset = 0;
     let mut over = false;

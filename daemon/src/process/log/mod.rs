@@ -11,8 +11,8 @@
 
 mod index; // output.idx: header and records
 mod mask; // secrets, also across reads
-mod userinfo; // who logs in, in URLs
 mod reader; // LogReader: pieces by offset
+mod userinfo; // who logs in, in URLs
 mod writer; // LogWriter: segments and cap
 
 pub use reader::{LogChunk, LogReader, Read};
