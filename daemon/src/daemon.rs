@@ -366,6 +366,7 @@ impl Core {
             layout,
             container: self.container.clone(),
             settings: current.clone(),
+            debug_ports: self.config.ports.clone(),
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));

@@ -3,5 +3,7 @@
 pub mod devcontainer;
 pub mod go_mod;
 pub mod go_work;
+pub mod hooks;
+pub mod jsonc;
 pub mod root;
 pub mod substitute;
