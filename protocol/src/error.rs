@@ -131,6 +131,10 @@ registry! {
     DiskFull = 412 "disk-full";
     /// The tool is not known by that name.
     ToolUnknown = 413 "tool-unknown";
+    /// The operation on the tools was cancelled.
+    ToolsCancelled = 415 "tools-cancelled";
+    /// A build of the same sources gave another binary.
+    NotReproduced = 417 "not-reproduced";
 
     /// All debug ports are taken.
     PortsTaken = 501 "ports-taken";

@@ -25,9 +25,12 @@ mod engine; // one turn of it
 mod error;
 mod follower; // one command, from start to end
 mod log; // reading output
-mod messages;
-mod probe; // what the user's shell sets // what can be asked
+mod messages; // what can be asked
+mod probe; // what the user's shell sets
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine of background services asks it"))]
+mod ready; // whether a background service is ready
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +64,8 @@ pub struct HooksContext {
     pub container: ContainerStatus,
     /// What is configured, as it changes.
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// Ports that no ready check may dial.
+    pub debug_ports: RangeInclusive<u16>,
     /// Where the hooks are shown.
     pub publisher: WorkspacePublisher,
 }
