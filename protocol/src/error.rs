@@ -85,6 +85,10 @@ registry! {
     NoModule = 206 "no-module";
     /// go.mod or go.work cannot be read.
     GoModSyntax = 207 "go-mod-syntax";
+    /// Hooks run as another user than devcontainer.json says.
+    OtherUser = 208 "other-user";
+    /// The user's shell does not say what it sets.
+    EnvironmentProbe = 209 "environment-probe";
 
     /// The hook failed.
     HookFailed = 301 "hook-failed";
