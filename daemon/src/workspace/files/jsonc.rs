@@ -269,7 +269,7 @@ mod tests {
                 }
                 write(value, &mut noise, to);
                 // A comma after the last is what occurs in the wild.
-                if index + 1 < count || noise.next().unwrap().len() % 2 == 0 {
+                if index + 1 < count || noise.next().unwrap().len().is_multiple_of(2) {
                     to.push(',');
                 }
             }
