@@ -194,6 +194,7 @@ fn take_settings(
         hooks: take(&mut burrow, "hooks", name, problems).unwrap_or_default(),
         secrets: take(&mut burrow, "secrets", name, problems).unwrap_or_default(),
         tools,
+        reload: take(&mut burrow, "reload", name, problems).unwrap_or_default(),
     };
     for key in burrow.keys() {
         problems.push(bad_value(name, &format!("customizations.burrow.{key}"), "there is no such setting"));
