@@ -65,6 +65,12 @@ impl StateLayout {
         self.dir.join("debug")
     }
 
+    /// One folder a reload, while it lasts.
+    #[must_use]
+    pub fn reload(&self) -> Utf8PathBuf {
+        self.dir.join("reload")
+    }
+
     /// A link to the active tools of the container's workspace folder.
     #[must_use]
     pub fn current(&self) -> Utf8PathBuf {

@@ -40,7 +40,7 @@ pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
 pub use follow::{Ended, Found, Shim, find, start, start_with};
-pub use log::{LogChunk, LogReader, Read};
+pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;
 pub use spec::{ShimSpec, Survivors};

@@ -55,7 +55,7 @@ impl EffectiveGo {
     /// The version as Go writes it: `go1.26.8`.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("go{}", self.version)
+        self.version.name()
     }
 
     /// The folder with `go`, for a PATH.
@@ -67,7 +67,13 @@ impl EffectiveGo {
     /// The GOTOOLCHAIN that gives this very version: a local one never looks for another.
     #[must_use]
     pub fn toolchain(&self) -> String {
-        if self.version == self.local.version { "local".to_owned() } else { self.name() }
+        self.toolchain_for(self.version)
+    }
+
+    /// The GOTOOLCHAIN that makes the local Go run `version`.
+    #[must_use]
+    pub fn toolchain_for(&self, version: GoVersion) -> String {
+        if version == self.local.version { "local".to_owned() } else { version.name() }
     }
 }
 

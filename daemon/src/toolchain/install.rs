@@ -186,6 +186,7 @@ impl Installer {
         let folder = self.folders.bin(&wanted.name);
         let mut env = self.env.clone();
         env.insert("GOBIN".to_owned(), folder.to_string());
+        env.insert("GOTOOLCHAIN".to_owned(), self.go.toolchain_for(wanted.builder));
         let query = format!("{}@{}", wanted.package, wanted.version);
         let command = self.go(["install", "-v", "-trimpath", &query], env);
         let mut said = Vec::new();
@@ -208,7 +209,7 @@ impl Installer {
             return Err(failed_build(&wanted, &module, &said));
         }
         self.begin(RepairVerb::Verify, &wanted, "a binary is compared before it is used");
-        let (store, built_with, env) = (self.store.clone(), self.go.name(), self.env.clone());
+        let (store, built_with, env) = (self.store.clone(), wanted.builder.name(), self.env.clone());
         blocking(move || {
             let binary = only_file(&folder).ok_or_else(|| not_built(&wanted, "Go left no binary".to_owned()))?;
             let voucher = with_dependencies(voucher, &binary, &go_sum, &env)?;
@@ -342,6 +343,7 @@ mod tests {
             package: "a.example/t".into(),
             version: "v1.0.0".into(),
             h1: None,
+            builder: "1.26.8".parse().unwrap(),
             sha256: None,
             why: String::new(),
         }

@@ -124,9 +124,7 @@ fn ask(
     let place = lock::place(&context.workspace, &context.layout())?;
     let lock = lock::read(&place)?;
     let heeded = lock.as_ref().map(|lock| relax.of(lock));
-    let build_key = lock::build_key(&go.name());
-    let inputs =
-        Inputs { pins, lock: heeded.as_ref(), compat: Compat::built_in(), go: go.version, build_key: &build_key };
+    let inputs = Inputs { pins, lock: heeded.as_ref(), compat: Compat::built_in(), go: go.version };
     Ok(Asked { choices: pins::choose(inputs), go, place, lock })
 }
 
@@ -138,21 +136,20 @@ fn at_hand(
     context: &ToolchainContext,
     store: &Store,
 ) -> BTreeMap<String, InstalledTool> {
-    let go = asked.go.name();
     let mut found = BTreeMap::new();
     let mut kept = None;
     for wanted in asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().ok()) {
         let installed = active.and_then(|active| active.tool(&wanted.name));
-        if installed.is_some_and(|(tool, condition)| condition.is_whole() && fits(wanted, tool, &go)) {
+        if installed.is_some_and(|(tool, condition)| condition.is_whole() && fits(wanted, tool)) {
             continue;
         }
         let kept = kept.get_or_insert_with(|| kept_anywhere(context));
         let candidates = kept.iter().filter_map(|manifest| manifest.tools.get(&wanted.name));
-        let older = candidates.filter(|tool| fits(wanted, tool, &go)).find_map(|tool| {
+        let older = candidates.filter(|tool| fits(wanted, tool)).find_map(|tool| {
             let fingerprint = store.compare(&tool.sha256, &wanted.name)?;
             Some(InstalledTool { fingerprint, ..tool.clone() })
         });
-        if let Some(tool) = older.or_else(|| locked(wanted, &go, store)) {
+        if let Some(tool) = older.or_else(|| locked(wanted, store)) {
             found.insert(wanted.name.clone(), tool);
         }
     }
@@ -178,7 +175,7 @@ fn kept_anywhere(context: &ToolchainContext) -> Vec<Manifest> {
 }
 
 /// The binary that the lock file names, if the store has it and it says of itself what it should.
-fn locked(wanted: &Wanted, go: &str, store: &Store) -> Option<InstalledTool> {
+fn locked(wanted: &Wanted, store: &Store) -> Option<InstalledTool> {
     let (sha256, module, h1) = (wanted.sha256.as_ref()?, wanted.module.as_ref()?, wanted.h1.as_ref()?);
     let fingerprint = store.compare(sha256, &wanted.name)?;
     let tool = InstalledTool {
@@ -188,7 +185,7 @@ fn locked(wanted: &Wanted, go: &str, store: &Store) -> Option<InstalledTool> {
         h1: h1.sum.clone(),
         voucher: Voucher::LockFile,
         sha256: sha256.clone(),
-        built_with: go.to_owned(),
+        built_with: wanted.builder.name(),
         differs_from: None,
         fingerprint,
     };
@@ -201,12 +198,12 @@ fn locked(wanted: &Wanted, go: &str, store: &Store) -> Option<InstalledTool> {
     }
 }
 
-/// Whether an installed tool is what is wanted, built by `go`.
-pub(crate) fn fits(wanted: &Wanted, tool: &InstalledTool, go: &str) -> bool {
+/// Whether an installed tool is what is wanted, built by the Go that has to.
+pub(crate) fn fits(wanted: &Wanted, tool: &InstalledTool) -> bool {
     let locked = |sha256: &String| *sha256 == tool.sha256 || tool.differs_from.as_ref() == Some(sha256);
     tool.version == wanted.version
         && tool.package == wanted.package
-        && tool.built_with == go
+        && tool.built_with == wanted.builder.name()
         && wanted.h1.as_ref().is_none_or(|h1| h1.sum == tool.h1)
         && wanted.sha256.as_ref().is_none_or(locked)
 }

@@ -301,8 +301,7 @@ fn write_missing_lock(asked: &Asked, manifest: &Manifest) -> Result<Option<Strin
     if manifest.tools.is_empty() {
         return Ok(None);
     }
-    let key = lock::build_key(&asked.go.name());
-    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), row(tool, &key)));
+    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), row(tool)));
     lock::write(&asked.place, &LockFile { tools: rows.collect(), ..lock::empty() })?;
     let path = &asked.place.path;
     Ok(Some(if asked.place.shared {
@@ -331,7 +330,6 @@ fn fallen_back(number: u32, why: &str) -> RepairAction {
 
 /// Writes the rows of what was updated; what changed, in words.
 fn move_lock(asked: &Asked, manifest: &Manifest, name: Option<&str>) -> Result<Vec<String>, ToolchainError> {
-    let key = lock::build_key(&asked.go.name());
     let old = asked.lock.clone().unwrap_or_else(lock::empty);
     let mut new = old.clone();
     if name.is_none() {
@@ -340,7 +338,7 @@ fn move_lock(asked: &Asked, manifest: &Manifest, name: Option<&str>) -> Result<V
     let mut notes = Vec::new();
     for choice in asked.choices.iter().filter(|choice| name.is_none_or(|name| name == choice.name)) {
         let (Ok(_), Some(tool)) = (&choice.wanted, manifest.tools.get(&choice.name)) else { continue };
-        let mut row = row(tool, &key);
+        let mut row = row(tool);
         match old.tools.get(&choice.name) {
             // The same module: what other platforms' builds are is still true.
             Some(before) if (&before.h1, &before.version) == (&row.h1, &row.version) => {
@@ -358,12 +356,12 @@ fn move_lock(asked: &Asked, manifest: &Manifest, name: Option<&str>) -> Result<V
     Ok(notes)
 }
 
-fn row(tool: &InstalledTool, key: &str) -> LockedTool {
+fn row(tool: &InstalledTool) -> LockedTool {
     LockedTool {
         module: tool.module.clone(),
         package: tool.package.clone(),
         version: tool.version.clone(),
         h1: tool.h1.clone(),
-        binaries: [(key.to_owned(), tool.sha256.clone())].into(),
+        binaries: [(lock::build_key(&tool.built_with), tool.sha256.clone())].into(),
     }
 }

@@ -11,6 +11,7 @@ use burrow_protocol::settings::ToolSetting;
 
 use super::compat::{Compat, ToolTable};
 use super::error::ToolchainError;
+use super::lock;
 use super::version::{GoVersion, ModuleVersion};
 
 /// A tool as it is to be.
@@ -26,7 +27,9 @@ pub(crate) struct Wanted {
     pub(crate) version: String,
     /// The sum that the module must have, with who says so.
     pub(crate) h1: Option<ExpectedSum>,
-    /// The SHA-256 of the binary, where the lock file has a row for this Go and platform.
+    /// The Go that has to build it: the workspace's own, or a newer one that it may fetch.
+    pub(crate) builder: GoVersion,
+    /// The SHA-256 of the binary, where the lock file has a row for that Go and this platform.
     pub(crate) sha256: Option<String>,
     /// Why this version, in a few words.
     pub(crate) why: String,
@@ -57,8 +60,6 @@ pub(crate) struct Inputs<'a> {
     pub(crate) lock: Option<&'a LockFile>,
     pub(crate) compat: &'a Compat,
     pub(crate) go: GoVersion,
-    /// The key of this Go and platform in the lock file.
-    pub(crate) build_key: &'a str,
 }
 
 /// Chooses a version for each tool of the workspace: those of the table, and those that are pinned besides.
@@ -202,7 +203,8 @@ impl Inputs<'_> {
             package: subject.package.to_owned(),
             version: version.to_owned(),
             h1: h1.or_else(|| row.map(|row| ExpectedSum { sum: row.h1.clone(), from_table: false })),
-            sha256: row.and_then(|row| row.binaries.get(self.build_key).cloned()),
+            builder: self.go,
+            sha256: row.and_then(|row| row.binaries.get(&lock::build_key(&self.go.name())).cloned()),
             why: String::new(),
         }
     }
@@ -276,15 +278,13 @@ fn is_package_path(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const KEY: &str = "go1.26.8 linux/amd64 v1";
-
     fn row(module: &str, package: &str, version: &str, h1: &str) -> LockedTool {
         LockedTool {
             module: module.into(),
             package: package.into(),
             version: version.into(),
             h1: h1.into(),
-            binaries: [(KEY.to_owned(), "ff00".to_owned())].into(),
+            binaries: [(lock::build_key("go1.26.8"), "ff00".to_owned())].into(),
         }
     }
 
@@ -297,7 +297,7 @@ mod tests {
         let pins = pin.map(|pin| (name.to_owned(), pin)).into_iter().collect();
         let lock = row.map(|row| LockFile { schema: 1, tools: [(name.to_owned(), row)].into() });
         let compat = Compat::built_in();
-        let inputs = Inputs { pins: &pins, lock: lock.as_ref(), compat, go: go.parse().unwrap(), build_key: KEY };
+        let inputs = Inputs { pins: &pins, lock: lock.as_ref(), compat, go: go.parse().unwrap() };
         choose(inputs).into_iter().find(|choice| choice.name == name).unwrap().wanted
     }
 

@@ -102,17 +102,14 @@ pub(crate) fn plan(
     at_hand: &BTreeMap<String, InstalledTool>,
     surplus: &[u32],
 ) -> Plan {
-    let go = asked.go.name();
     let mut plan = Plan { prune: surplus.to_vec(), ..Plan::default() };
     for choice in &asked.choices {
         let name = &choice.name;
         let installed = active.and_then(|active| active.tool(name));
         let (tool, condition) = match (&choice.wanted, installed) {
-            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool, &go) => {
-                (tool, condition)
-            }
+            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool) => (tool, condition),
             (Ok(wanted), installed) => {
-                let why = why(wanted, installed, &go);
+                let why = why(wanted, installed);
                 match at_hand.get(name) {
                     Some(tool) => drop(plan.adopt.insert(name.clone(), (tool.clone(), why))),
                     None => plan.build.push((wanted.clone(), why)),
@@ -160,13 +157,15 @@ pub(crate) fn check_locked(asked: &Asked) -> Result<(), ToolchainError> {
 }
 
 /// Why the tool has to be installed, in a few words.
-fn why(wanted: &Wanted, installed: Option<(&InstalledTool, &Condition)>, go: &str) -> String {
+fn why(wanted: &Wanted, installed: Option<(&InstalledTool, &Condition)>) -> String {
     match installed {
         None => "it is not installed".to_owned(),
         Some((_, Condition::Missing)) => "its binary is gone".to_owned(),
         Some((_, Condition::Changed)) => "its binary was changed".to_owned(),
         Some((tool, _)) if tool.version != wanted.version => format!("{} is installed", tool.version),
-        Some((tool, _)) if tool.built_with != go => format!("it was built with {}, and {go} is used", tool.built_with),
+        Some((tool, _)) if tool.built_with != wanted.builder.name() => {
+            format!("it was built with {}, and {} is used", tool.built_with, wanted.builder.name())
+        }
         Some(_) => "it is not the one of the lock file".to_owned(),
     }
 }
@@ -193,6 +192,7 @@ mod tests {
             package: "m/cmd".into(),
             version: version.into(),
             h1: None,
+            builder: "1.26.8".parse().unwrap(),
             sha256: None,
             why: String::new(),
         }

@@ -37,6 +37,12 @@ impl GoVersion {
         Self { tail: GoTail::Language, ..self }
     }
 
+    /// As Go writes it: `go1.26.8`.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("go{self}")
+    }
+
     /// The release that stands for a bare language version: since Go 1.21 the first of a line is `.0`.
     #[must_use]
     pub fn released(self) -> Self {

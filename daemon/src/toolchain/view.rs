@@ -150,7 +150,7 @@ fn status(choice: &Choice, asked: &Asked, active: Option<&Active>, bin: &Utf8Pat
 
 /// The state of an installed tool for which a version is chosen.
 fn stand(status: &mut ToolStatus, wanted: &Wanted, tool: &InstalledTool, condition: &Condition, asked: &Asked) {
-    let row = locked_row(asked.lock.as_ref(), &wanted.name, &asked.go.name());
+    let row = locked_row(asked.lock.as_ref(), &wanted.name, &wanted.builder.name());
     let (state, by) = verify::standing(tool, row);
     status.state = state;
     status.by = by;
@@ -158,10 +158,10 @@ fn stand(status: &mut ToolStatus, wanted: &Wanted, tool: &InstalledTool, conditi
     if tool.differs_from.is_some() && tool.differs_from.as_deref() == row {
         status.state = ToolState::Drifted;
         status.why = format!("{} built another binary than the lock file names", tool.built_with);
-    } else if !fits(wanted, tool, &asked.go.name()) {
+    } else if !fits(wanted, tool) {
         status.state = ToolState::Drifted;
         status.why = if tool.version == wanted.version {
-            format!("built with {}, and {} is asked for", tool.built_with, asked.go.name())
+            format!("built with {}, and {} is asked for", tool.built_with, wanted.builder.name())
         } else {
             format!("{} is asked for ({})", wanted.version, wanted.why)
         };
@@ -247,6 +247,7 @@ mod tests {
             package: "m/gopls".into(),
             version: "v2".into(),
             h1: None,
+            builder: local.version,
             sha256: sha256.map(str::to_owned),
             why: "locked".into(),
         });

@@ -6,5 +6,7 @@ pub mod dotenv;
 pub mod glob;
 pub mod go_mod;
 pub mod go_work;
+pub mod hooks;
+pub mod jsonc;
 pub mod root;
 pub mod substitute;
