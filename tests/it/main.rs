@@ -13,6 +13,7 @@ mod hooks;
 mod machine;
 mod process;
 mod project;
+mod reload;
 mod sandbox;
 mod toolchain;
 mod wire;

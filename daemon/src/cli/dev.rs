@@ -86,8 +86,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         for event in &piece.events {
             screen.show(event);
         }
-        if piece.ended {
+        if piece.ended && stopping {
             return Ok(ExitStatus::Success);
+        }
+        if piece.ended {
+            context.printer.note("the daemon has stopped, and the programs with it");
+            return Ok(ExitStatus::NoDaemon);
         }
     }
 }

@@ -31,9 +31,9 @@ use crate::workspace::files::{air, dotenv};
 /// How many changed files are named.
 const NAMED: usize = 3;
 /// While git holds its index, it may be changing files; looked at again after this time.
-const GIT_AGAIN: Duration = Duration::from_millis(20);
-/// A lock that git left behind when it was killed holds nobody up for longer.
-const GIT_LONGEST: Duration = Duration::from_secs(10);
+const BUSY_AGAIN: Duration = Duration::from_millis(5);
+/// A lock that git left behind when it was killed, or events without end, hold nobody up for longer.
+const BUSY_LONGEST: Duration = Duration::from_secs(10);
 /// A file that changed in this many builds one after another, and never otherwise, is written by them.
 const WRITTEN_BY_BUILDS: u32 = 4;
 /// How long the commands at the end may take, each.
@@ -217,7 +217,9 @@ impl Engine {
                 }
                 Some((index, event)) = happened.recv() => self.happened(index, event).await,
                 changed = tree.changed(), if !stopping => self.changed(changed).await,
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.settled().await,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.settled(tree.is_busy()).await;
+                }
             }
         }
         drop(tree);
@@ -253,9 +255,6 @@ impl Engine {
             slot.changed.extend(changed.iter().cloned());
         }
         self.step_all(Input::Changed).await;
-        if self.plan.delay.is_zero() {
-            self.settled().await;
-        }
     }
 
     /// `changed` without the files that the builds themselves write anew each time: they would never end.
@@ -289,16 +288,17 @@ impl Engine {
         slot.settled_at = Some(now + self.plan.delay);
     }
 
-    async fn settled(&mut self) {
+    /// `more`: there are events that nobody has looked at yet.
+    async fn settled(&mut self, more: bool) {
         let now = Instant::now();
-        let git_is_busy = self.git_lock.as_ref().is_some_and(|lock| lock.exists());
+        let busy = more || self.git_lock.as_ref().is_some_and(|lock| lock.exists());
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
             if slot.settled_at.is_none_or(|at| at > now) {
                 continue;
             }
-            if git_is_busy && slot.waiting_since.is_some_and(|since| now < since + GIT_LONGEST) {
-                slot.settled_at = Some(now + GIT_AGAIN);
+            if busy && slot.waiting_since.is_some_and(|since| now < since + BUSY_LONGEST) {
+                slot.settled_at = Some(now + BUSY_AGAIN);
                 continue;
             }
             slot.settled_at = None;

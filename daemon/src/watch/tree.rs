@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ const CHANGES: usize = 4;
 #[derive(Debug)]
 pub struct Tree {
     changes: mpsc::Receiver<BTreeSet<Utf8PathBuf>>,
+    inbox: Arc<Inbox>,
     /// How it is watched.
     pub how: How,
     _stop: DropGuard,
@@ -57,7 +59,7 @@ pub struct How {
 impl Tree {
     /// Watches what `scope` says. When this returns, every later change is told. `poll`: so often, instead of by inotify.
     pub async fn watch(watcher: Arc<Watcher>, scope: Scope, poll: Option<Duration>) -> Self {
-        let inbox = Arc::new(Inbox { scope: scope.clone(), raw: Mutex::default(), arrived: Notify::new() });
+        let inbox = Arc::new(Inbox { scope: scope.clone(), ..Inbox::default() });
         let mut walker = Walker::new(watcher, scope, poll.map(|_| "it was asked for".to_owned()));
         walker.watcher.trees.add(&inbox);
         let (walker, how) = blocking(move || {
@@ -68,8 +70,14 @@ impl Tree {
         .await;
         let stop = CancellationToken::new();
         let (sender, changes) = mpsc::channel(CHANGES);
-        tokio::spawn(follow(walker, inbox, poll.unwrap_or(POLL_EVERY), sender, stop.clone()));
-        Self { changes, how, _stop: stop.drop_guard() }
+        tokio::spawn(follow(walker, Arc::clone(&inbox), poll.unwrap_or(POLL_EVERY), sender, stop.clone()));
+        Self { changes, inbox, how, _stop: stop.drop_guard() }
+    }
+
+    /// Whether events are being looked at: more changes may come of them.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.inbox.looking.load(Ordering::Acquire) || self.inbox.has_more()
     }
 
     /// The next files that changed, appeared or went. May be dropped and called again.
@@ -83,11 +91,13 @@ impl Tree {
 }
 
 /// What the event handler puts down for one tree.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Inbox {
     scope: Scope,
     raw: Mutex<Raw>,
     arrived: Notify,
+    /// Whether what was put down here is being looked at.
+    looking: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +149,11 @@ impl Inbox {
     fn drain(&self) -> Raw {
         std::mem::take(&mut *self.raw.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    fn has_more(&self) -> bool {
+        let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        raw.rescan || !raw.touched.is_empty() || !raw.gone.is_empty()
+    }
 }
 
 /// Whether nobody writes what has just been made: a symbolic link, or a second name.
@@ -164,6 +179,7 @@ async fn follow(
             () = stop.cancelled() => break,
             () = wait => {}
         }
+        inbox.looking.store(true, Ordering::Release);
         let mut raw = inbox.drain();
         if !raw.gone.is_empty() && !polled {
             tokio::time::sleep(RETURN_WITHIN).await;
@@ -184,6 +200,7 @@ async fn follow(
         if !changed.is_empty() && sender.send(changed).await.is_err() {
             break;
         }
+        inbox.looking.store(false, Ordering::Release);
     }
     blocking(move || walker.release()).await;
 }

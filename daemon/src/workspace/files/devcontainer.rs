@@ -5,7 +5,7 @@
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookOrigin};
 use burrow_protocol::model::Reason;
-use burrow_protocol::settings::ToolSetting;
+use burrow_protocol::settings::{ReloadSettings, ToolSetting};
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub struct Burrow {
     pub tools: BTreeMap<String, ToolSetting>,
     /// Whether an edited command is due again.
     pub rerun_on_change: bool,
+    /// How programs are built and started again when their files change.
+    pub reload: ReloadSettings,
 }
 
 /// One mistake in the file.
