@@ -180,7 +180,8 @@ fn what_a_build_writes_does_not_loop() {
     ended(dev);
     assert!(builds(&same) <= 4, "{} builds: one more at most, for the file that is new", builds(&same));
 
-    let other = scripted("pre_cmd = [\"date +%s%N > gen.sh; cat /proc/sys/kernel/random/uuid >> gen.sh; sleep 0.3\"]\n");
+    let other =
+        scripted("pre_cmd = [\"date +%s%N > gen.sh; cat /proc/sys/kernel/random/uuid >> gen.sh; sleep 0.3\"]\n");
     let dev = other.spawn(["dev"]);
     dev.wait_for_stderr("gen.sh is written by each build: it does not count any more");
     dev.wait_for_stdout("version one");
@@ -294,7 +295,8 @@ fn settings_of_the_workspace_count() {
     let events: Vec<serde_json::Value> =
         run.stdout().lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     assert!(events.iter().any(|event| event["output"] == "workspace\n"), "the build's words: {}", run.whole());
-    let named: Vec<_> = events.iter().filter(|event| event["kind"] == "building").map(|event| &event["changed"]).collect();
+    let named: Vec<_> =
+        events.iter().filter(|event| event["kind"] == "building").map(|event| &event["changed"]).collect();
     assert_eq!(named, [&json!([]), &json!(["app.sh"])], "{}", run.whole());
     assert_nothing_left(&sandbox);
 }

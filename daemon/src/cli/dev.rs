@@ -178,7 +178,8 @@ impl Screen {
             ReloadEvent::Building { program, changed, count } => {
                 let more = usize::try_from(*count).unwrap_or_default().saturating_sub(changed.len());
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let why = if changed.is_empty() { String::new() } else { format!("{}{more} changed: ", changed.join(", ")) };
+                let why =
+                    if changed.is_empty() { String::new() } else { format!("{}{more} changed: ", changed.join(", ")) };
                 self.faint(&format!("{why}building {program}"));
             }
             ReloadEvent::Built { program, duration_ms, output } => {

@@ -24,6 +24,7 @@ mod follow; // daemon side: start, find, Shim
 mod log; // the output on disk: mask, segments, index, reader
 mod shim; // the shim itself
 
+pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands

@@ -10,12 +10,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::ReloadContext;
 use super::engine;
 use super::error::ReloadError;
 use super::folder::ReloadId;
 use super::messages::ReloadRequest;
 use super::queue::Queue;
-use super::ReloadContext;
 use crate::durable;
 use crate::process;
 

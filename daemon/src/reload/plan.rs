@@ -215,7 +215,8 @@ fn go_program(order: &ReloadOrder, program: &ReloadProgram) -> Program {
 
 fn with_air(order: &ReloadOrder, folder: &Utf8Path, file: AirFile) -> Result<Plan, ReloadError> {
     let root = folder.join(&file.root);
-    let root = root.canonicalize_utf8().map_err(|error| ReloadError::Settings { why: format!("root {root}: {error}") })?;
+    let root =
+        root.canonicalize_utf8().map_err(|error| ReloadError::Settings { why: format!("root {root}: {error}") })?;
     let below = |paths: &[String]| -> Vec<Utf8PathBuf> {
         let named = paths.iter().map(|path| path.trim().trim_end_matches('/')).filter(|path| !path.is_empty());
         named.map(|path| clean(&root.join(path))).collect()

@@ -58,7 +58,9 @@ pub(super) async fn serve(stream: UnixStream, core: Arc<Core>, cancel: Cancellat
         });
         methods::register(build).finish()
     };
-    let server = Server::new(Guard::new(Hangup::new(reader, closed)), writer, socket).concurrency_level(CONCURRENCY).serve(service);
+    let server = Server::new(Guard::new(Hangup::new(reader, closed)), writer, socket)
+        .concurrency_level(CONCURRENCY)
+        .serve(service);
     let forward = async {
         if let Some(forwarder) = forwarder {
             forwarder.await;

@@ -172,9 +172,7 @@ async fn follow(
     let mut pause = poll;
     loop {
         let polled = walker.polled.is_some();
-        let wait = async {
-            if polled { tokio::time::sleep(pause).await } else { inbox.arrived.notified().await }
-        };
+        let wait = async { if polled { tokio::time::sleep(pause).await } else { inbox.arrived.notified().await } };
         tokio::select! {
             () = stop.cancelled() => break,
             () = wait => {}
@@ -276,12 +274,8 @@ impl Walker {
     fn digest(&mut self, raw: Raw) -> BTreeSet<Utf8PathBuf> {
         for path in raw.gone.into_iter().chain(raw.touched) {
             match path.symlink_metadata() {
-                Ok(metadata) if metadata.is_dir() => {
-                    if self.scope.enters(&path) {
-                        self.walk(&path);
-                    }
-                }
-                Ok(_) if self.scope.matters(&path) => self.compare(&path),
+                Ok(metadata) if metadata.is_dir() && self.scope.enters(&path) => self.walk(&path),
+                Ok(metadata) if !metadata.is_dir() && self.scope.matters(&path) => self.compare(&path),
                 Ok(_) => {}
                 Err(_) => self.forget(&path),
             }
@@ -295,12 +289,8 @@ impl Walker {
         for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
             let path = entry.path();
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => {
-                    if self.scope.enters(path) {
-                        self.walk(path);
-                    }
-                }
-                Ok(_) if self.scope.matters(path) => self.compare(path),
+                Ok(kind) if kind.is_dir() && self.scope.enters(path) => self.walk(path),
+                Ok(kind) if !kind.is_dir() && self.scope.matters(path) => self.compare(path),
                 _ => {}
             }
         }

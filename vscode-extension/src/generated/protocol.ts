@@ -5,6 +5,17 @@ export const PROTOCOL_VERSION = 1;
 /** The oldest protocol that a daemon of this build serves. */
 export const OLDEST_PROTOCOL_VERSION = 1;
 
+/** What an action takes. */
+export type ActionCost =
+  /** Links and small files: milliseconds. */
+  | "links"
+  /** The reading of whole binaries: up to seconds. */
+  | "reading"
+  /** Downloads: as long as the network takes. */
+  | "network"
+  /** A compiler: up to minutes, with all processors. */
+  | "building";
+
 /** Params of `burrow/hooks/await`: answers when the hook (or every queued one) no longer waits or runs. */
 export type AwaitHooksParams = {
   /** The workspace's path. */
@@ -15,7 +26,7 @@ export type AwaitHooksParams = {
   timeoutMs: number | null;
 };
 
-/** Params of `burrow/toolchain/await`: answers when the operation ended. */
+/** Params of `burrow/toolchain/await`, which answers when the operation ended, and `cancel`. */
 export type AwaitOperationParams = {
   /** The workspace's path. */
   workspace: string;
@@ -456,6 +467,8 @@ export type RepairAction = {
   version: string | null;
   /** Why it is needed. */
   why: string;
+  /** What it takes. */
+  cost: ActionCost;
 };
 
 /** Params of `burrow/toolchain/repair`. */
@@ -641,7 +654,7 @@ export type ToolStatus = {
   builtWith: string | null;
 };
 
-/** Params of `burrow/toolchain/list`, `plan` and `rollback`. */
+/** Params of `burrow/toolchain/list`, `rebuild` and `rollback`. */
 export type ToolsParams = {
   /** The workspace's path. */
   workspace: string;
@@ -657,6 +670,16 @@ export type ToolsReport = {
   bin: string | null;
   /** The Go that the workspace uses, such as `go1.26.8`. */
   go: string | null;
+};
+
+/** Params of `burrow/toolchain/switched`. */
+export type ToolsSwitched = {
+  /** The workspace's path. */
+  workspace: string;
+  /** The generation that is active now. */
+  generation: number;
+  /** The tools whose binaries are others than before, by name. */
+  tools: Array<string>;
 };
 
 /** Params of `burrow/hooks/up`: run what is due of onCreate, updateContent, postCreate and postStart. */
@@ -749,6 +772,10 @@ export interface Requests {
   "burrow/toolchain/update": { params: UpdateToolsParams; result: StartedOperation };
   /** Answers when a queued operation ended. */
   "burrow/toolchain/await": { params: AwaitOperationParams; result: OperationResult };
+  /** Ends a queued operation; what is installed stays as it is. */
+  "burrow/toolchain/cancel": { params: AwaitOperationParams; result: Done };
+  /** Queues a build of the installed tools in empty caches, which must give the same binaries. */
+  "burrow/toolchain/rebuild": { params: ToolsParams; result: StartedOperation };
   /** Checks the installed tools. */
   "burrow/toolchain/verify": { params: VerifyParams; result: ToolsReport };
   /** Makes the generation before the active one active. */
@@ -767,6 +794,8 @@ export interface Requests {
 export interface Notifications {
   /** One part of the status has a new value. */
   "burrow/model/changed": ModelChanged;
+  /** Another generation of tools is active: what runs an old binary goes on, and is to be restarted. */
+  "burrow/toolchain/switched": ToolsSwitched;
 }
 
 /** What can go wrong: `error.data.code`, and the code in words. */
@@ -809,6 +838,10 @@ export const ERROR_CODES = {
   BUR206: "no-module",
   /** go.mod or go.work cannot be read. */
   BUR207: "go-mod-syntax",
+  /** Hooks run as another user than devcontainer.json says. */
+  BUR208: "other-user",
+  /** The user's shell does not say what it sets. */
+  BUR209: "environment-probe",
   /** The hook failed. */
   BUR301: "hook-failed",
   /** The hook is not configured. */
@@ -849,6 +882,10 @@ export const ERROR_CODES = {
   BUR412: "disk-full",
   /** The tool is not known by that name. */
   BUR413: "tool-unknown",
+  /** The operation on the tools was cancelled. */
+  BUR415: "tools-cancelled",
+  /** A build of the same sources gave another binary. */
+  BUR417: "not-reproduced",
   /** All debug ports are taken. */
   BUR501: "ports-taken",
   /** The port is held by another process. */

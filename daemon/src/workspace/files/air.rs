@@ -384,7 +384,11 @@ mod tests {
         for (text, expected, why) in [
             ("bin = './b'", shell("./b"), "a line, as Air runs it"),
             ("bin = './b'\nargs_bin = ['x', 'y z']", shell("./b x y z"), "its arguments are part of the line"),
-            ("bin = './b'\nentrypoint = ['./e', 'x']\nargs_bin = ['y z']", exec(&["./e", "x", "y z"]), "in place of bin"),
+            (
+                "bin = './b'\nentrypoint = ['./e', 'x']\nargs_bin = ['y z']",
+                exec(&["./e", "x", "y z"]),
+                "in place of bin",
+            ),
             ("entrypoint = './e'", exec(&["./e"]), "one string"),
             ("entrypoint = ['./e']\nfull_bin = 'A=1 ./f'", shell("A=1 ./f"), "full_bin goes before all"),
             ("args_bin = ['x']", shell("./tmp/main x"), "the default with arguments"),
