@@ -18,6 +18,7 @@ pub mod hex;
 mod memory;
 pub mod model;
 pub mod process;
+pub mod rebuild;
 
 pub mod debug;
 pub mod hooks;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::ReloadContext;
-use super::engine;
+use super::{engine, rebuild};
 use super::error::ReloadError;
 use super::folder::ReloadId;
 use super::messages::ReloadRequest;
@@ -80,6 +80,17 @@ impl ReloadActor {
                 self.reloads.insert(id, entry);
                 self.tasks.spawn(async move {
                     engine::run(id, *order, &context, queue, stop, reply).await;
+                    id
+                });
+            }
+            ReloadRequest::Rebuild { order, settings, sender } => {
+                let id = ReloadId(self.next);
+                self.next += 1;
+                let entry = Entry { queue: Arc::default(), stop: CancellationToken::new() };
+                let (context, stop) = (Arc::clone(&self.context), entry.stop.clone());
+                self.reloads.insert(id, entry);
+                self.tasks.spawn(async move {
+                    rebuild::run(id, *order, settings, &context, sender, stop).await;
                     id
                 });
             }

@@ -31,9 +31,9 @@ use crate::workspace::files::{air, dotenv};
 /// How many changed files are named.
 const NAMED: usize = 3;
 /// While git holds its index, it may be changing files; looked at again after this time.
-const BUSY_AGAIN: Duration = Duration::from_millis(5);
+pub(super) const BUSY_AGAIN: Duration = Duration::from_millis(5);
 /// A lock that git left behind when it was killed, or events without end, hold nobody up for longer.
-const BUSY_LONGEST: Duration = Duration::from_secs(10);
+pub(super) const BUSY_LONGEST: Duration = Duration::from_secs(10);
 /// A file that changed in this many builds one after another, and never otherwise, is written by them.
 const WRITTEN_BY_BUILDS: u32 = 4;
 /// How long the commands at the end may take, each.
@@ -132,14 +132,7 @@ async fn begin(
         Ok::<_, ReloadError>((plan, ReloadFolder::create(&dir, id)?))
     });
     let (plan, folder) = prepared.await.map_err(|_| ReloadError::Stopping)??;
-    let go_bin = context.source.go_bin(&order.workspace, &order.caller.env).await;
-    let mut env = order.caller.env.as_ref().clone();
-    if let Some(go_bin) = go_bin {
-        let path = env.get("PATH").filter(|path| !path.is_empty()).map(|path| format!(":{path}")).unwrap_or_default();
-        env.insert("PATH".to_owned(), format!("{go_bin}{path}"));
-    }
-    // What a killed `go` leaves is removed with the rest.
-    env.entry("GOTMPDIR".to_owned()).or_insert_with(|| folder.temporary().into_string());
+    let env = environment(context, &order.workspace, &order.caller.env, &folder).await;
     let secrets = order.secrets.iter().filter_map(|name| env.get(name)).filter(|value| value.len() >= 4);
     let base = Surroundings { secrets: secrets.cloned().collect(), env };
     let tree = Tree::watch(Arc::clone(&context.watcher), plan.scope.clone(), plan.poll).await;
@@ -153,7 +146,7 @@ async fn begin(
         problems: plan.problems.clone(),
     };
     let slots = plan.programs.iter().map(|program| Slot::new(program.clone(), base.clone())).collect();
-    let git = plan.scope.base.ancestors().map(|folder| folder.join(".git")).find(|git| git.is_dir());
+    let git_lock = git_lock(&plan.scope.base);
     let (sender, happened) = mpsc::unbounded_channel();
     let engine = Engine {
         order,
@@ -162,11 +155,34 @@ async fn begin(
         queue,
         slots,
         base,
-        git_lock: git.map(|git| git.join("index.lock")),
+        git_lock,
         written: BTreeMap::new(),
         sender,
     };
     Ok((engine, happened, tree, started))
+}
+
+/// The caller's environment with the workspace's Go first on PATH.
+pub(super) async fn environment(
+    context: &ReloadContext,
+    workspace: &Utf8Path,
+    caller: &BTreeMap<String, String>,
+    folder: &ReloadFolder,
+) -> BTreeMap<String, String> {
+    let mut env = caller.clone();
+    if let Some(go_bin) = context.source.go_bin(workspace, caller).await {
+        let path = env.get("PATH").filter(|path| !path.is_empty()).map(|path| format!(":{path}")).unwrap_or_default();
+        env.insert("PATH".to_owned(), format!("{go_bin}{path}"));
+    }
+    // What a killed `go` leaves is removed with the rest.
+    env.entry("GOTMPDIR".to_owned()).or_insert_with(|| folder.temporary().into_string());
+    env
+}
+
+/// What git holds while it changes the files around `folder`.
+pub(super) fn git_lock(folder: &Utf8Path) -> Option<Utf8PathBuf> {
+    let git = folder.ancestors().map(|folder| folder.join(".git")).find(|git| git.is_dir());
+    git.map(|git| git.join("index.lock"))
 }
 
 fn read_air(path: &Utf8Path) -> Result<(&Utf8Path, air::AirFile), ReloadError> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use burrow_protocol::reload::{ReloadProgram, StartedReload};
 use burrow_protocol::settings::ReloadSettings;
 use camino::Utf8PathBuf;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ReloadError;
 use super::queue::Queue;
 use crate::process::Caller;
+use crate::rebuild::{Rebuild, RebuildOrder};
 
 /// What is to be built, run and watched.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, ReloadError>>;
 pub(super) enum ReloadRequest {
     /// Begin; answered when everything is watched.
     Start { order: Box<ReloadOrder>, reply: Reply<StartedReload> },
+    /// Build for a debug session until it drops its end.
+    Rebuild { order: Box<RebuildOrder>, settings: ReloadSettings, sender: mpsc::Sender<Rebuild> },
     /// Where the events of a reload are.
     Queue { id: String, reply: Reply<Arc<Queue>> },
     /// End one.

@@ -17,6 +17,7 @@ mod machine; // pure: what a change, a build's end, a program's end lead to
 mod messages; // ReloadRequest
 mod plan; // pure: settings, .air.toml and the call, put together
 mod queue; // what happened, until it is told
+mod rebuild; // builds for a debug session
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burrow_protocol::reload::{ReloadPiece, StartedReload};
+use burrow_protocol::settings::ReloadSettings;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -32,6 +34,7 @@ pub use actor::ReloadActor;
 pub use error::ReloadError;
 pub use messages::ReloadOrder;
 
+use crate::rebuild::{RebuildOrder, Rebuilds};
 use crate::watch::Watcher;
 use messages::{ReloadRequest, Reply};
 
@@ -105,6 +108,15 @@ impl Reload {
     /// [`ReloadError::Unknown`].
     pub async fn stop(&self, id: String) -> Result<(), ReloadError> {
         self.ask(|reply| ReloadRequest::Stop { id, reply }).await
+    }
+
+    /// Begins to build a program for a debug session, now and whenever its files change. Called from any runtime.
+    #[must_use]
+    pub fn rebuild(&self, order: RebuildOrder, settings: ReloadSettings) -> Rebuilds {
+        let (sender, builds) = mpsc::channel(1);
+        // Where the service is ending, the builds end at once.
+        let _ = self.requests.try_send(ReloadRequest::Rebuild { order: Box::new(order), settings, sender });
+        builds
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> ReloadRequest) -> Result<T, ReloadError> {

@@ -87,6 +87,11 @@ impl Step {
 }
 
 impl Recipe {
+    /// Whether it is a plain `go build`.
+    pub(super) const fn is_go(&self) -> bool {
+        matches!(self, Self::Go { .. })
+    }
+
     /// Whether what it builds lies where it is told to.
     pub(super) const fn has_output(&self) -> bool {
         !matches!(self, Self::Air { .. })
@@ -141,6 +146,38 @@ impl Program {
         step.argv.extend(self.args.iter().cloned());
         step
     }
+}
+
+/// The command that builds a package for a debugger. What the client's flags or GOFLAGS say goes before ours.
+pub(super) fn debug_build(
+    cwd: &Utf8Path,
+    package: &str,
+    test: bool,
+    flags: &[String],
+    go_flags: Option<&String>,
+    output: &Utf8Path,
+) -> Step {
+    let verb: &[&str] = if test { &["test", "-c"] } else { &["build"] };
+    let mut argv: Vec<_> = std::iter::once("go").chain(verb.iter().copied()).map(str::to_owned).collect();
+    argv.extend(["-o".to_owned(), output.to_string()]);
+    let said = |name: &str| {
+        let of_client = flags.iter().any(|flag| flag.trim_start_matches('-').starts_with(name));
+        of_client || go_flags.is_some_and(|all| all.contains(&format!("-{name}")))
+    };
+    for (name, flag) in [
+        ("buildvcs", "-buildvcs=false"),
+        // As dlv builds: every variable is there, and every line can be stopped at.
+        ("gcflags", "-gcflags=all=-N -l"),
+        // dlv would only have to unpack it again at each start.
+        ("ldflags", "-ldflags=-compressdwarf=false"),
+    ] {
+        if !said(name) {
+            argv.push(flag.to_owned());
+        }
+    }
+    argv.extend(flags.iter().cloned());
+    argv.push(package.to_owned());
+    Step { argv, cwd: cwd.to_owned(), env: BTreeMap::new(), interrupt: true }
 }
 
 /// As a word of a shell.
@@ -272,6 +309,14 @@ fn with_air(order: &ReloadOrder, folder: &Utf8Path, file: AirFile) -> Result<Pla
         last: file.post_cmd.iter().map(|line| Step::shell(line, &root)).collect(),
         problems,
     })
+}
+
+/// A pattern of the settings for files that do not count.
+///
+/// # Errors
+/// [`ReloadError::Settings`].
+pub(super) fn excluded(text: &str) -> Result<Rule, ReloadError> {
+    Ok(Rule::Relative(pattern(text)?))
 }
 
 fn pattern(text: &str) -> Result<regex_lite::Regex, ReloadError> {
@@ -414,6 +459,20 @@ mod tests {
         let (plan, _, _folder) = with_air(&order(&["a", "b"]), "[build]\ncmd = 'make'\npost_cmd = ['x']\ndelay = 5\n");
         assert_eq!(plan.programs.len(), 2);
         assert_eq!((plan.delay, plan.last.len()), (Duration::from_millis(5), 0));
+    }
+
+    #[test]
+    fn a_build_for_a_debugger_keeps_the_flags_of_its_client() {
+        let build = |flags: &[&str], test: bool| {
+            let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            super::debug_build("/w".into(), "./a", test, &flags, None, "/out/p".into()).argv.join(" ")
+        };
+        assert_eq!(
+            build(&["-tags=x"], false),
+            "go build -o /out/p -buildvcs=false -gcflags=all=-N -l -ldflags=-compressdwarf=false -tags=x ./a"
+        );
+        let own = build(&["-gcflags=all=-N", "-ldflags=-X=main.v=1"], true);
+        assert_eq!(own, "go test -c -o /out/p -buildvcs=false -gcflags=all=-N -ldflags=-X=main.v=1 ./a");
     }
 
     #[test]
