@@ -4,6 +4,7 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod container;
+mod credentials;
 mod daemon;
 mod debug;
 mod environment;
@@ -16,5 +17,6 @@ mod process;
 mod project;
 mod reload;
 mod sandbox;
+mod steps;
 mod toolchain;
 mod wire;
