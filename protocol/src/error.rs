@@ -158,6 +158,11 @@ registry! {
     PortOutside = 509 "port-outside";
     /// Nobody listens where the debug adapter should be.
     NoAdapter = 510 "no-adapter";
+
+    /// The settings of a reload make no sense.
+    ReloadSettings = 601 "reload-settings";
+    /// There is no such reload.
+    ReloadUnknown = 602 "reload-unknown";
 }
 
 wire! {

@@ -18,7 +18,7 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         let message = format!("lease a debug port for {}: its window does not trust the folder", workspace.path);
         return Err(Failure::new(ErrorCode::BadRequest, message, Some(hint)));
     }
-    let rules = Rules::read(&workspace.debug_settings(), rustix::process::getuid().as_raw())?;
+    let rules = Rules::read(&workspace.settings().burrow.debug, rustix::process::getuid().as_raw())?;
     let mut environment = (*caller).clone();
     environment.extend(env);
     let cwd = cwd.map_or_else(|| workspace.path.clone(), |cwd| workspace.path.join(cwd));
@@ -35,10 +35,11 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         cwd,
         env: environment,
     };
+    let closed = session.closed();
     tokio::select! {
         lease = session.debug().lease(order) => Ok(LeaseGranted { lease: lease? }),
         // Nobody would know of it; one who waited in turn gives the place up.
-        () = session.gone() => Err(Failure::new(ErrorCode::DaemonUnreachable, "the client has gone", None)),
+        () = closed.cancelled() => Err(Failure::new(ErrorCode::DaemonUnreachable, "the client has gone", None)),
     }
 }
 
