@@ -2,14 +2,16 @@
 //!
 //! State: the machine, the files, what is needed to reach the commands in flight, and who waits for rest.
 
+mod prepare; // what is found out before a command starts
 mod requests; // what is asked for
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookStatus};
-use burrow_protocol::model::Reason;
+use burrow_protocol::model::{ContainerKind, Reason};
 use jiff::{Timestamp, Unit};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -20,13 +22,14 @@ use super::error::HookError;
 use super::fate::Fate;
 use super::follower::{self, Progress, Readiness};
 use super::journal::{Journal, Opened};
-use super::launch::{self, Place};
 use super::machine::{Begin, CommandEnd, Ended, Launch, Machine, Settle};
 use super::messages::{HookRequest, Reply, Report, Started};
+use super::probe::Probe;
 use super::record::{RunId, RunRecord};
 use super::status;
 use crate::coded::with_causes;
 use crate::model::ProgressStep;
+use crate::process::user::User;
 use crate::process::{self, Shim};
 
 /// How many reports of commands may wait.
@@ -69,6 +72,9 @@ pub(super) struct Engine {
     started: Option<(Started, Reply<Started>)>,
     /// Why a run of this turn did not start.
     refused: Option<HookError>,
+    probe: Probe,
+    /// As whom this daemon runs, where the account has a name.
+    user: Option<String>,
     /// What cannot be written down, until something can.
     trouble: Option<Reason>,
     turned: watch::Sender<()>,
@@ -97,6 +103,8 @@ impl Engine {
             stopping: Vec::new(),
             started: None,
             refused: None,
+            probe: Probe::default(),
+            user: User::by_uid(rustix::process::getuid().as_raw()).map(|user| user.name),
             trouble: None,
             turned,
         };
@@ -140,15 +148,17 @@ impl Engine {
         if let Some(env) = env.clone() {
             self.machine.recovered(run, &name, env);
         }
-        let readiness = self.machine.awaits_readiness(run, &name).and_then(|(job, command)| {
-            let settings = self.context.settings.borrow().clone();
-            let place = self.place(&settings);
-            let folder = shim.folder().dir().to_owned();
-            // Of one that cannot be substituted it was told when it was started.
-            let spec = launch::spec(&place, &job, &command, folder).ok()?;
-            Readiness::of(&place, &command, &spec, self.context.debug_ports.clone()).ok()
+        let folder = shim.folder().dir().to_owned();
+        let unready = self.machine.awaits_readiness(run, &name);
+        let preparation = unready.map(|(job, command)| self.preparation(job, command, folder, true));
+        self.follow(run, name, async {
+            // What cannot be prepared was told when it was started.
+            let readiness = match preparation {
+                Some(preparation) => preparation.carry_out().await.ok().and_then(|(_, readiness)| readiness),
+                None => None,
+            };
+            (Progress::Alive(shim), readiness)
         });
-        self.follow(run, name, readiness, async { Progress::Alive(shim) });
     }
 
     /// Takes one input and carries out what follows from it.
@@ -177,7 +187,10 @@ impl Engine {
                 break;
             }
         }
-        let part = status::part(&self.machine, self.trouble.as_ref());
+        let mut part = status::part(&self.machine, self.trouble.as_ref());
+        if !part.hooks.is_empty() {
+            part.reasons.extend(self.other_user().into_iter().chain(self.probe.trouble()));
+        }
         self.context.publisher.hooks(&part);
         // In each answer below: whoever asked may be gone, and then nobody needs it.
         if let Some((started, reply)) = self.started.take() {
@@ -252,26 +265,15 @@ impl Engine {
                 return self.ended(run, &name, end).await;
             }
         }
-        let settings = self.context.settings.borrow().clone();
-        let place = self.place(&settings);
-        let spec = launch::spec(&place, &job, &command, self.journal.runs().command(run, &name, start));
-        let ports = self.context.debug_ports.clone();
-        let prepared = spec.and_then(|spec| {
-            let checked = command.background && !is_ready;
-            let readiness = checked.then(|| Readiness::of(&place, &command, &spec, ports)).transpose()?;
-            Ok((spec, readiness))
-        });
-        match prepared {
-            Ok((spec, readiness)) => self.follow(run, name, readiness, follower::start(spec)),
-            Err(error) => {
-                let end = CommandEnd::bare(Fate::not_started(error.to_string()));
-                self.follow(run, name, None, async { Progress::Ended(end) });
+        let folder = self.journal.runs().command(run, &name, start);
+        let is_checked = command.background && !is_ready;
+        let preparation = self.preparation(job, command, folder, is_checked);
+        self.follow(run, name, async {
+            match preparation.carry_out().await {
+                Ok((spec, readiness)) => (follower::start(spec).await, readiness),
+                Err(error) => (Progress::Ended(CommandEnd::bare(Fate::not_started(error.to_string()))), None),
             }
-        }
-    }
-
-    fn place<'a>(&'a self, settings: &'a crate::workspace::files::devcontainer::Settings) -> Place<'a> {
-        Place { workspace: &self.context.workspace, container_id: &self.context.container.id, settings }
+        });
     }
 
     /// Lets a task follow one command to its end; it reports back.
@@ -279,8 +281,7 @@ impl Engine {
         &mut self,
         run: RunId,
         command: String,
-        readiness: Option<Readiness>,
-        progress: impl Future<Output = Progress> + Send + 'static,
+        progress: impl Future<Output = (Progress, Option<Readiness>)> + Send + 'static,
     ) {
         let (cancel, cancels) = watch::channel(0);
         self.cancels.insert((run, command.clone()), cancel);
@@ -288,8 +289,8 @@ impl Engine {
         self.commands.spawn(async move {
             // A receiver that is gone means that the engine ends: nobody needs the report. So it is for each.
             let end = match progress.await {
-                Progress::Ended(end) => end,
-                Progress::Alive(shim) => {
+                (Progress::Ended(end), _) => end,
+                (Progress::Alive(shim), readiness) => {
                     let output = shim.output();
                     let started = Report::Started { run, command: command.clone(), output: output.clone() };
                     let _ = reports.send(started).await;
@@ -354,6 +355,23 @@ impl Engine {
             tracing::error!(error = with_causes(&error), "the next daemon will find it out anew");
             self.trouble = Some(reason(&error));
         }
+    }
+
+    /// Told where hooks run as somebody else than the file says: what they write would be the wrong user's.
+    fn other_user(&self) -> Option<Reason> {
+        let settings = self.context.settings.borrow();
+        let wanted = settings.devcontainer.user().filter(|user| !user.is_empty() && !user.contains("${"))?;
+        let own = self.user.as_deref()?;
+        if self.context.container.kind == ContainerKind::Host || wanted == own {
+            return None;
+        }
+        Some(Reason {
+            code: Some(ErrorCode::OtherUser.code().to_owned()),
+            message: format!("hooks run as {own}, and devcontainer.json says {wanted}"),
+            hint: Some(format!(
+                "call Burrow as {wanted} (`docker exec --user {wanted} ...`), or add its Feature, which sees to that"
+            )),
+        })
     }
 
     /// Tells every service to end; those that have been told already are killed.

@@ -8,13 +8,13 @@ use super::{SOON, hook, sandbox, up, wait_for_file, wait_for_state};
 use crate::sandbox::{Sandbox, eventually};
 
 /// A sandbox with a postCreate of Burrow's own that has these commands.
-fn with_commands(commands: Value) -> Sandbox {
+fn with_commands(commands: &Value) -> Sandbox {
     sandbox().burrow_hook("postCreate", json!({ "commands": commands }))
 }
 
 #[test]
 fn commands_run_in_the_order_of_their_needs() {
-    let sandbox = with_commands(json!({
+    let sandbox = with_commands(&json!({
         "last": {"run": "cat a b > last", "needs": ["a", "b"]},
         "a": {"run": ["sh", "-c", "cat ../first > ../a"], "needs": ["first"], "cwd": "sub"},
         "b": {"run": "echo $WORD > b", "needs": ["first"], "env": {"WORD": "${containerEnv:OTHER}!"}},
@@ -28,7 +28,7 @@ fn commands_run_in_the_order_of_their_needs() {
 /// A failure holds back what needs it, and later hooks; the rest of its hook runs to its end. A retry brings all of it.
 #[test]
 fn failure_blocks_what_needs_it() {
-    let sandbox = with_commands(json!({
+    let sandbox = with_commands(&json!({
         "deps": {"run": "test -e mended"},
         "seed": {"run": "echo x >> seeded", "needs": ["deps"]},
         "free": {"run": "true"}
@@ -53,7 +53,7 @@ fn failure_blocks_what_needs_it() {
     sandbox.burrow(["hook", "retry", "postCreate"]).exits(0);
     assert_eq!(sandbox.read("seeded").as_deref(), Some("x\n"));
     assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
-    postCreate (burrow)  succeeded  run 2
+    postCreate (burrow)  succeeded  run 2, after exit code 1
       deps  succeeded  after exit code 1
       seed  succeeded
       free  succeeded
@@ -76,7 +76,7 @@ fn no_more_run_at_once_than_jobs() {
 
 #[test]
 fn optional_failure_holds_nothing_back_and_is_shown() {
-    let sandbox = with_commands(json!({
+    let sandbox = with_commands(&json!({
         "lint": {"run": "exit 5", "optional": true},
         "after": {"run": "true", "needs": ["lint"]}
     }));
@@ -95,7 +95,7 @@ fn optional_failure_holds_nothing_back_and_is_shown() {
 #[test]
 fn timeout_ends_a_command_with_all_that_it_started() {
     let script = "setsid sh -c 'touch child; sleep 300' & echo started; wait";
-    let sandbox = with_commands(json!({"slow": {"run": script, "timeout": "500ms"}}));
+    let sandbox = with_commands(&json!({"slow": {"run": script, "timeout": "500ms"}}));
     sandbox.burrow(["hook", "run", "postCreate"]).exits(124).says("started");
     let commands = hook(&sandbox, HookName::PostCreate).commands;
     assert_eq!((commands[0].state, commands[0].reason.as_deref()), (HookState::TimedOut, Some("its time was over")));
@@ -107,7 +107,7 @@ fn timeout_ends_a_command_with_all_that_it_started() {
 #[test]
 fn failed_command_is_tried_again() {
     let script = "echo x >> tries; echo try $(wc -l < tries); test $(wc -l < tries) -ge 3";
-    let sandbox = with_commands(json!({"flaky": {"run": script, "retries": 4}}));
+    let sandbox = with_commands(&json!({"flaky": {"run": script, "retries": 4}}));
     let run = sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
     assert_eq!(run.stdout(), "try 1\ntry 2\ntry 3\n");
     run.tells("started again, for the 3rd time");
@@ -125,7 +125,7 @@ fn failed_command_is_tried_again() {
 /// needs went with it.
 #[test]
 fn daemon_killed_between_two_tries() {
-    let sandbox = with_commands(json!({"flaky": {"run": "echo x >> tries; exit 9", "retries": 30}}));
+    let sandbox = with_commands(&json!({"flaky": {"run": "echo x >> tries; exit 9", "retries": 30}}));
     let client = sandbox.spawn(["hook", "run", "postCreate"]);
     // The pauses grow: after the third try there is time.
     let reason = || hook(&sandbox, HookName::PostCreate).commands[0].reason.clone().unwrap_or_default();
@@ -144,7 +144,7 @@ fn daemon_killed_between_two_tries() {
 #[test]
 fn daemon_killed_during_a_try() {
     let script = "echo $WORD >> tries; until [ -e go ]; do sleep 0.01; done; test $(wc -l < tries) -ge 2";
-    let sandbox = with_commands(json!({"flaky": {"run": script, "retries": 1}}));
+    let sandbox = with_commands(&json!({"flaky": {"run": script, "retries": 1}}));
     let mut command = sandbox.burrow_command(["hook", "run", "postCreate"]);
     command.env("WORD", "of-the-caller");
     let client = sandbox.start(command);
@@ -160,7 +160,7 @@ fn daemon_killed_during_a_try() {
 /// Whoever cancels a hook ends what runs of it and what was to come.
 #[test]
 fn cancelled_hook_is_cancelled_as_a_whole() {
-    let sandbox = with_commands(json!({
+    let sandbox = with_commands(&json!({
         "long": {"run": "touch running; while :; do sleep 0.01; done", "retries": 3},
         "after": {"run": "touch after", "needs": ["long"]}
     }));
