@@ -100,6 +100,8 @@ registry! {
     SpawnFailed = 306 "spawn-failed";
     /// How the run ended is not known: its shim died.
     RunInterrupted = 307 "run-interrupted";
+    /// The command has no terminal to type into, or has ended.
+    NoTerminal = 320 "no-terminal";
 
     /// There is no Go on PATH.
     NoGo = 401 "no-go";

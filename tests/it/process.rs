@@ -1,5 +1,8 @@
 //! The shim, by itself: no daemon, one command folder a test.
 
+mod takeover;
+mod terminal;
+
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -28,8 +31,9 @@ impl Stage {
     fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("burrow-shim-").tempdir_in("/tmp").unwrap();
         let run = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
-        std::fs::create_dir(dir.path().join("command")).unwrap();
-        Self { dir, run }
+        let stage = Self { dir, run };
+        stage.folder().prepare().unwrap();
+        stage
     }
 
     fn path(&self, name: &str) -> Utf8PathBuf {
@@ -55,6 +59,7 @@ impl Stage {
             secrets: Vec::new(),
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
+            tty: None,
         }
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn spec(
         leak_ms: LEAK_MS,
         survivors: Survivors::KeepOnSuccess,
         lifeline: false,
+        tty: None,
     })
 }
 

@@ -26,7 +26,8 @@ mod follower; // one command, from start to end
 mod log; // reading output
 mod messages; // what can be asked
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine of background services asks it"))]
-mod ready; // whether a background service is ready
+mod ready;
+mod terminal; // typing into a command // whether a background service is ready
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

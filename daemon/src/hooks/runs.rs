@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::error::HookError;
 use super::record::{RunId, RunRecord, folder_name};
 use crate::durable::{self, DurableError};
+use crate::process::Folder;
 
 /// How many runs a workspace keeps.
 const KEPT: usize = 50;
@@ -35,16 +36,17 @@ impl Runs {
         command.strip_prefix(&self.dir).ok()?.iter().next()?.parse().ok()
     }
 
-    /// Makes the folders of a run and writes its record, which is on disk when this returns.
+    /// Makes the folders of a run and writes its record. Nobody waits for the disk: if the machine crashes now, what the
+    /// ledger knows of the run has to do.
     ///
     /// # Errors
     /// [`DurableError::Write`]; what was made is removed again as far as that works.
     pub(crate) fn create(&self, record: &RunRecord) -> Result<(), DurableError> {
         let make = || {
             for command in &record.commands {
-                durable::create_dir(&self.command(record.run, &command.name))?;
+                Folder::new(self.command(record.run, &command.name)).prepare()?;
             }
-            self.write(record)
+            durable::replace_for_now(&self.folder(record.run).join("record.json"), record)
         };
         make().inspect_err(|_| self.discard(record.run))
     }
