@@ -374,6 +374,7 @@ impl Core {
             workspace: path.clone(),
             state: self.config.state.clone(),
             store_dir: self.config.store_dir.clone(),
+            container: self.container.clone(),
             settings: current,
             publisher: publisher.clone(),
         });

@@ -85,6 +85,10 @@ registry! {
     NoModule = 206 "no-module";
     /// go.mod or go.work cannot be read.
     GoModSyntax = 207 "go-mod-syntax";
+    /// Hooks run as another user than devcontainer.json says.
+    OtherUser = 208 "other-user";
+    /// The user's shell does not say what it sets.
+    EnvironmentProbe = 209 "environment-probe";
 
     /// The hook failed.
     HookFailed = 301 "hook-failed";
@@ -129,6 +133,10 @@ registry! {
     DiskFull = 412 "disk-full";
     /// The tool is not known by that name.
     ToolUnknown = 413 "tool-unknown";
+    /// The operation on the tools was cancelled.
+    ToolsCancelled = 415 "tools-cancelled";
+    /// A build of the same sources gave another binary.
+    NotReproduced = 417 "not-reproduced";
 
     /// All debug ports are taken.
     PortsTaken = 501 "ports-taken";

@@ -45,7 +45,7 @@ wire! {
         H1,
     }
 
-    /// Params of `burrow/toolchain/list`, `plan` and `rollback`.
+    /// Params of `burrow/toolchain/list`, `rebuild` and `rollback`.
     pub struct ToolsParams {
         /// The workspace's path.
         pub workspace: String,
@@ -93,7 +93,7 @@ wire! {
         pub operation: String,
     }
 
-    /// Params of `burrow/toolchain/await`: answers when the operation ended.
+    /// Params of `burrow/toolchain/await`, which answers when the operation ended, and `cancel`.
     pub struct AwaitOperationParams {
         /// The workspace's path.
         pub workspace: String,
@@ -117,6 +117,31 @@ wire! {
         pub version: Option<String>,
         /// Why it is needed.
         pub why: String,
+        /// What it takes.
+        pub cost: ActionCost,
+    }
+
+    /// What an action takes.
+    #[derive(Copy)]
+    pub enum ActionCost {
+        /// Links and small files: milliseconds.
+        Links,
+        /// The reading of whole binaries: up to seconds.
+        Reading,
+        /// Downloads: as long as the network takes.
+        Network,
+        /// A compiler: up to minutes, with all processors.
+        Building,
+    }
+
+    /// Params of `burrow/toolchain/switched`.
+    pub struct ToolsSwitched {
+        /// The workspace's path.
+        pub workspace: String,
+        /// The generation that is active now.
+        pub generation: u32,
+        /// The tools whose binaries are others than before, by name.
+        pub tools: Vec<String>,
     }
 
     /// What an action of a repair does.

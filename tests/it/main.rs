@@ -6,6 +6,7 @@
 mod container;
 mod daemon;
 mod debug;
+mod environment;
 mod errors;
 mod faults;
 mod fuzz_corpora;

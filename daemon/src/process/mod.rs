@@ -25,6 +25,7 @@ mod log; // the output on disk: mask, segments, index, reader
 mod shim;
 pub mod terminal; // daemon side: typing into a command, and the size of its terminal // the shim itself
 
+pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands

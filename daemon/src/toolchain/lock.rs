@@ -137,7 +137,7 @@ pub(crate) fn empty() -> LockFile {
 
 /// The key of a binary in the lock file: everything that its bytes depend on besides the module.
 pub(crate) fn build_key(go: &str) -> String {
-    format!("{go} {} {}", environment::platform(), environment::arch_level())
+    format!("{go} {} {}", environment::BuildTarget::host().platform(), environment::arch_level())
 }
 
 #[cfg(test)]

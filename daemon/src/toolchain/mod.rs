@@ -26,17 +26,21 @@ mod generations; // the sets of tools, and which is active
 mod store; // binaries by digest
 mod verify; // whether a binary is still what was recorded
 
+mod go_command; // running `go`
 mod install; // download and build
+mod modules; // downloads that are kept
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
 mod queue; // pure: which operation runs
 mod repair; // pure: observation -> plan
 mod view; // pure: observation -> what is shown
+mod work; // the folder of an operation
 
 mod actor; // the loop
 
 use std::sync::Arc;
 
+use burrow_protocol::model::ContainerStatus;
 use burrow_protocol::toolchain::{OperationResult, RepairPlan, StartedOperation, ToolsReport};
 use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,6 +52,7 @@ pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};
 
 use crate::durable::{self, DurableError, StateLayout, WorkspaceLayout};
+use crate::hex;
 use crate::model::WorkspacePublisher;
 use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
@@ -69,6 +74,8 @@ pub struct ToolchainContext {
     pub state: StateLayout,
     /// The store's folder.
     pub store_dir: Utf8PathBuf,
+    /// The container and this start of it.
+    pub container: ContainerStatus,
     /// The workspace's settings, as they change.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Where tools and progress are shown.
@@ -78,6 +85,14 @@ pub struct ToolchainContext {
 impl ToolchainContext {
     fn layout(&self) -> WorkspaceLayout {
         self.state.workspace(&self.workspace)
+    }
+
+    /// The store, as this workspace uses it.
+    fn store(&self) -> Store {
+        // A container that was copied has another identity, and two workspaces have two folders.
+        let holder = hex::short_digest(&format!("{} {}", self.container.id, self.layout().dir()));
+        let shared = !self.store_dir.starts_with(self.state.dir());
+        Store::new(self.store_dir.clone(), holder, shared)
     }
 
     /// Makes the state directory's `current` lead to this workspace's tools, unless it leads to those of another one that is
@@ -152,6 +167,22 @@ impl Toolchain {
         self.start(Kind::Update { name }, caller).await
     }
 
+    /// Queues a build of the installed tools in empty caches, which must give the same binaries. The answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
+    pub async fn rebuild(&self, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Rebuild, caller).await
+    }
+
+    /// Ends an operation that waits or runs; one that is about to switch does so. The answer means asked.
+    ///
+    /// # Errors
+    /// [`ToolchainError::OperationUnknown`] or [`ToolchainError::Ending`].
+    pub async fn cancel(&self, operation: String) -> Result<(), ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Cancel { operation, reply }).await?
+    }
+
     /// Waits for the end of an operation. Dropping the future ends the waiting, not the operation.
     ///
     /// # Errors
@@ -176,7 +207,7 @@ impl Toolchain {
     pub async fn tool_path(&self, name: &str) -> Result<Utf8PathBuf, ToolchainError> {
         let (context, name) = (Arc::clone(&self.context), name.to_owned());
         install::blocking(move || {
-            let store = Store::new(context.store_dir.clone());
+            let store = context.store();
             let generations = Generations::new(context.layout());
             let not_installed = |why| ToolchainError::NotInstalled { tool: name.clone(), why };
             let (number, manifest) = generations.active().ok_or_else(|| not_installed("no tools are installed"))?;
@@ -233,6 +264,7 @@ mod tests {
             workspace: path.clone(),
             state: StateLayout::new(path.join("state")),
             store_dir: path.join("store"),
+            container: container.clone(),
             settings,
             publisher: Model::new(container).workspace(&path),
         });

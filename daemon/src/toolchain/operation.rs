@@ -1,7 +1,7 @@
-//! Operations: repair, update, rollback. Each looks, plans, does, and looks again.
+//! Operations: repair, update, rollback, rebuild. Each looks, plans, does, and looks again.
 //!
-//! Invariants: nothing is switched before all of it is in the store; an operation that fails or is dropped leaves the active
-//! generation as it was; a lock file is written where there is none, and changed by an update alone.
+//! Invariants: nothing is switched before all of it is in the store; an operation that fails, is cancelled or is dropped
+//! leaves the active generation as it was; a lock file is written where there is none, and changed by an update alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,17 +9,22 @@ use std::sync::Arc;
 use burrow_protocol::lock::{LockFile, LockedTool};
 use burrow_protocol::toolchain::{RepairAction, RepairVerb};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
-use super::environment::{self, BuildFolders};
+use super::environment::{BuildTarget, Modules};
 use super::error::ToolchainError;
-use super::generations::{Generations, InstalledTool, Manifest};
+use super::generations::{Generations, InstalledTool, Manifest, Voucher};
+use super::go::EffectiveGo;
 use super::install::{Installer, Step, blocking};
 use super::lock;
+use super::modules;
 use super::observe::{self, Active, Asked, Observation, Relax, observe};
+use super::pins::{ExpectedSum, Wanted};
 use super::repair::{self, Plan};
 use super::store::Store;
 use super::verify::Depth;
+use super::work::WorkFolder;
 use crate::coded::with_causes;
 use crate::process::Caller;
 
@@ -38,6 +43,8 @@ pub(crate) enum Kind {
     },
     /// Make the generation before the active one active.
     Rollback,
+    /// Build what is installed once more, in empty caches: the same binaries must come of it.
+    Rebuild,
 }
 
 impl Kind {
@@ -47,6 +54,7 @@ impl Kind {
             Self::Repair { .. } => "repair",
             Self::Update { .. } => "update",
             Self::Rollback => "rollback",
+            Self::Rebuild => "rebuild",
         }
     }
 
@@ -56,6 +64,7 @@ impl Kind {
             Self::Repair { .. } => "Repairing the Go tools",
             Self::Update { .. } => "Updating the Go tools",
             Self::Rollback => "Rolling back the Go tools",
+            Self::Rebuild => "Building the Go tools again",
         }
     }
 }
@@ -65,6 +74,8 @@ impl Kind {
 pub(crate) struct Done {
     pub(crate) actions: Vec<RepairAction>,
     pub(crate) notes: Vec<String>,
+    /// The generation that it made active, with the tools that are others in it than before.
+    pub(crate) switched: Option<(u32, Vec<String>)>,
     /// How things stand afterwards.
     pub(crate) observation: Observation,
 }
@@ -84,19 +95,32 @@ pub(crate) async fn run(
     kind: Kind,
     caller: Caller,
     events: mpsc::Sender<Event>,
+    cancel: CancellationToken,
 ) -> Result<Done, ToolchainError> {
-    let operation = Operation {
-        store: Store::new(context.store_dir.clone()),
-        generations: Generations::new(context.layout()),
-        context,
-        caller,
-        events,
-    };
-    match kind {
+    let generations = Generations::new(context.layout());
+    let operation =
+        Operation { store: context.store(), generations: generations.clone(), context, caller, events, cancel };
+    let active = move |generations: Generations| blocking(move || Ok(generations.active()));
+    let before = active(generations.clone()).await?;
+    let mut done = match kind {
         Kind::Repair { locked } => operation.repair(locked).await,
         Kind::Update { name } => operation.update(name).await,
         Kind::Rollback => operation.rollback().await,
+        Kind::Rebuild => operation.rebuild().await,
+    }?;
+    done.switched = switched(before.as_ref(), active(generations).await?.as_ref());
+    Ok(done)
+}
+
+/// The generation that is active now, where another one was before, with the tools that are others in it.
+fn switched(before: Option<&(u32, Manifest)>, now: Option<&(u32, Manifest)>) -> Option<(u32, Vec<String>)> {
+    let (number, manifest) = now?;
+    if before.is_some_and(|(before, _)| before == number) {
+        return None;
     }
+    let old = |name: &String| before.and_then(|(_, manifest)| manifest.tools.get(name)).map(|tool| &tool.sha256);
+    let others = manifest.tools.iter().filter(|(name, tool)| old(name) != Some(&tool.sha256));
+    Some((*number, others.map(|(name, _)| name.clone()).collect()))
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +130,8 @@ struct Operation {
     store: Store,
     generations: Generations,
     events: mpsc::Sender<Event>,
+    /// Ends it, as long as nothing was switched.
+    cancel: CancellationToken,
 }
 
 impl Operation {
@@ -124,26 +150,99 @@ impl Operation {
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
             return settle(Observation { asked: Ok(asked), active, at_hand, surplus }, Vec::new(), notes);
         }
-        let actions = match self.build(&asked, &plan).await {
-            Ok(built) => {
-                let this = self.clone();
-                let (actions, told) = blocking(move || {
-                    let (manifest, actions) = this.apply(&plan, built, active.as_ref())?;
-                    Ok((actions, write_missing_lock(&asked, &manifest)?))
-                })
-                .await?;
-                notes.extend(told);
-                actions
-            }
+        let built = match self.build(&asked, &plan, Modules::Users).await {
             Err(error @ ToolchainError::Download { .. }) => {
-                let this = self.clone();
-                let (action, note) = blocking(move || this.fall_back(active.as_ref(), error)).await?;
-                notes.push(note);
-                action.into_iter().collect()
+                let (this, generation) = (self.clone(), active.clone());
+                let text = with_causes(&error);
+                if let Some((action, note)) = blocking(move || this.fall_back(generation.as_ref(), &text)).await? {
+                    notes.push(note);
+                    return self.finish(action.into_iter().collect(), notes).await;
+                }
+                let built = self.build_from_what_is_kept(&asked, &plan, error).await?;
+                notes.push(
+                    "the network cannot be reached: the tools were built from downloads that were kept".to_owned(),
+                );
+                built
             }
-            Err(error) => return Err(error),
+            built => built?,
         };
+        let this = self.clone();
+        let (actions, told) = blocking(move || {
+            let (manifest, actions) = this.apply(&plan, built, active.as_ref())?;
+            Ok((actions, write_missing_lock(&asked, &manifest)?))
+        })
+        .await?;
+        notes.extend(told);
         self.finish(actions, notes).await
+    }
+
+    /// Builds without network, from what was downloaded before: here, or by the caller's own Go. All of it is checked as a
+    /// download is.
+    async fn build_from_what_is_kept(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        network: ToolchainError,
+    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+        let (kept, caller, root) = (self.context.state.modules(), self.caller.clone(), asked.go.local.root.clone());
+        let folders = blocking(move || Ok(modules::at_hand(kept, &caller, &root))).await?;
+        let caches = if folders.is_empty() {
+            "no downloads are kept".to_owned()
+        } else {
+            match self.build(asked, plan, Modules::Folders(folders)).await {
+                Err(error @ (ToolchainError::Download { .. } | ToolchainError::SumRefused { .. })) => {
+                    with_causes(&error)
+                }
+                built => return built,
+            }
+        };
+        let needs = plan.build.iter().map(|(wanted, _)| {
+            let module = wanted.module.as_ref().unwrap_or(&wanted.package);
+            format!("{module}@{}", wanted.version)
+        });
+        Err(ToolchainError::OutOfReach { needs: needs.collect(), network: with_causes(&network), caches })
+    }
+
+    /// Builds the active tools once more; those that come out differently count as changed from here on.
+    async fn rebuild(self) -> Result<Done, ToolchainError> {
+        let Observation { asked, active, .. } = self.look(Relax::Nothing).await?;
+        let (go, mut active) = (asked?.go, active.ok_or(ToolchainError::NoGeneration)?);
+        let tools = active.manifest.tools.clone();
+        self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() * 3 });
+        let builds = self.in_workshop(&go, Modules::Users, async |installer: &Installer| {
+            let mut differing = Vec::new();
+            for (name, tool) in &tools {
+                let Some(wanted) = again(name, tool) else { continue };
+                let fetched = installer.fetch(&wanted).await?;
+                if installer.build(&wanted, &fetched, &BuildTarget::host()).await?.sha256 != tool.sha256 {
+                    differing.push(name.clone());
+                }
+            }
+            Ok(differing)
+        });
+        let differing = builds.await?;
+        if !differing.is_empty() {
+            let (this, marked) = (self.clone(), differing.clone());
+            blocking(move || {
+                for name in &marked {
+                    if let Some(tool) = active.manifest.tools.get_mut(name) {
+                        tool.refuted = true;
+                    }
+                }
+                this.generations.write(active.number, &active.manifest)
+            })
+            .await?;
+            return Err(ToolchainError::NotReproduced { tools: differing });
+        }
+        let action = |(name, tool): (&String, &InstalledTool)| RepairAction {
+            verb: RepairVerb::Verify,
+            tool: Some(name.clone()),
+            version: Some(tool.version.clone()),
+            why: "built again in empty caches, and the same byte for byte".to_owned(),
+            cost: repair::cost(RepairVerb::Build),
+        };
+        let actions = tools.iter().map(action).collect();
+        self.finish(actions, Vec::new()).await
     }
 
     async fn update(self, name: Option<String>) -> Result<Done, ToolchainError> {
@@ -155,7 +254,7 @@ impl Operation {
             return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
         }
         let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
-        let built = self.build(&asked, &plan).await?;
+        let built = self.build(&asked, &plan, Modules::Users).await?;
         let this = self.clone();
         let (actions, notes) = blocking(move || {
             let (manifest, actions) = this.apply(&plan, built, seen.active.as_ref())?;
@@ -192,35 +291,63 @@ impl Operation {
         settle(self.look(Relax::Nothing).await?, actions, notes)
     }
 
-    async fn build(&self, asked: &Asked, plan: &Plan) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+    async fn build(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        modules: Modules,
+    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
         if plan.build.is_empty() {
             return Ok(BTreeMap::new());
         }
         let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
         self.tell(Event::Planned { tools, actions: plan.actions().actions.len() });
-        let this = self.clone();
-        let go = asked.go.clone();
-        let (work, env) = blocking(move || {
-            let work = this.store.work_folder()?;
-            let folders = BuildFolders { root: work.path.clone() };
-            Ok((work, environment::for_build(&this.caller.env, &this.context.workspace, &go, &folders)))
+        let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
+        let install = async |installer: &Installer| installer.install(wanted, &self.store).await;
+        self.in_workshop(&asked.go, modules, install).await
+    }
+
+    /// Has `work` build in a folder of its own, until it is done or the operation is cancelled. What was downloaded is kept
+    /// where it worked, and no `go` is left in any case.
+    async fn in_workshop<T>(
+        &self,
+        go: &EffectiveGo,
+        modules: Modules,
+        work: impl AsyncFnOnce(&Installer) -> Result<T, ToolchainError>,
+    ) -> Result<T, ToolchainError> {
+        let (steps, mut told) = mpsc::channel(64);
+        let (this, go) = (self.clone(), go.clone());
+        let keeps = modules == Modules::Users;
+        let (folder, installer) = blocking(move || {
+            let folder = WorkFolder::make(&this.context.state.work())?;
+            let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
+            Ok((folder, installer))
         })
         .await?;
-        let folders = BuildFolders { root: work.path.clone() };
-        let (steps, mut told) = mpsc::channel(64);
-        let installer = Installer::new(asked.go.clone(), env, folders, self.store.clone(), steps);
         let forward = async {
             while let Some(step) = told.recv().await {
                 self.tell(Event::Step(step));
             }
+            std::future::pending::<()>().await;
         };
-        let (built, ()) = tokio::join!(installer.install(plan.build.clone()), forward);
-        blocking(move || {
-            work.remove();
-            Ok(())
-        })
-        .await?;
-        built
+        let done = tokio::select! {
+            done = work(&installer) => done,
+            () = forward => Err(ToolchainError::Ending),
+            () = self.cancel.cancelled() => Err(ToolchainError::Cancelled),
+        };
+        if done.is_ok() && keeps {
+            let (from, to) = (installer.downloads(), self.context.state.modules());
+            blocking(move || {
+                // They are for a bad day, and no reason to fail on a good one.
+                if let Err(error) = modules::keep(&from, &to) {
+                    tracing::warn!(error = with_causes(&error), "downloads are not kept");
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        folder.close().await;
+        done
     }
 
     /// Makes what was planned the active state; what became active, and what was done.
@@ -231,6 +358,7 @@ impl Operation {
         active: Option<&Active>,
     ) -> Result<(Manifest, Vec<RepairAction>), ToolchainError> {
         let manifest = plan.manifest(built);
+        self.store.hold(manifest.tools.values().map(|tool| tool.sha256.clone()));
         if plan.makes_generation() {
             let number = self.generations.create(&manifest, &self.store)?;
             self.generations.activate(number)?;
@@ -242,29 +370,37 @@ impl Operation {
                 self.generations.relink(active.number, &manifest, &self.store)?;
             }
         }
-        for number in self.generations.surplus() {
-            self.generations.remove(number)?;
-        }
         self.context.link_current()?;
+        let surplus = self.generations.surplus();
+        for number in &surplus {
+            self.generations.remove(*number)?;
+        }
+        if !surplus.is_empty() {
+            // The tools are in order already: what stays behind is removed with a later generation.
+            match self.store.collect(&self.generations.digests()) {
+                Ok(removed) => tracing::info!(removed, "binaries that nobody uses were removed"),
+                Err(error) => tracing::warn!(error = with_causes(&error), "binaries that nobody uses stay"),
+            }
+        }
         Ok((manifest, plan.actions().actions))
     }
 
-    /// Without the network: the newest generation that is whole, the active one first.
+    /// Without the network: the newest generation that is whole, the active one first. None where none is.
     fn fall_back(
         &self,
         active: Option<&Active>,
-        error: ToolchainError,
-    ) -> Result<(Option<RepairAction>, String), ToolchainError> {
-        let note = |number, stands: &str| format!("{}; generation {number} {stands}", with_causes(&error));
+        error: &str,
+    ) -> Result<Option<(Option<RepairAction>, String)>, ToolchainError> {
+        let note = |number, stands: &str| format!("{error}; generation {number} {stands}");
         if let Some(active) = active.filter(|active| is_whole(active)) {
             self.generations.relink(active.number, &active.manifest, &self.store)?;
-            return Ok((None, note(active.number, "stays in use")));
+            return Ok(Some((None, note(active.number, "stays in use"))));
         }
         let whole = self.generations.all().into_iter().find(|(number, manifest)| self.is_whole(*number, manifest));
-        let Some((number, manifest)) = whole else { return Err(error) };
+        let Some((number, manifest)) = whole else { return Ok(None) };
         self.generations.relink(number, &manifest, &self.store)?;
         self.generations.activate(number)?;
-        Ok((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead")))
+        Ok(Some((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead"))))
     }
 
     fn is_whole(&self, number: u32, manifest: &Manifest) -> bool {
@@ -290,7 +426,7 @@ fn settle(
             asked.choices.swap_remove(fatal).wanted?;
         }
     }
-    Ok(Done { actions, notes, observation })
+    Ok(Done { actions, notes, switched: None, observation })
 }
 
 /// Writes the lock file where there is none; what to tell about it.
@@ -325,7 +461,28 @@ fn is_whole(generation: &Active) -> bool {
 }
 
 fn fallen_back(number: u32, why: &str) -> RepairAction {
-    RepairAction { verb: RepairVerb::Rollback, tool: None, version: None, why: format!("generation {number}, {why}") }
+    let why = format!("generation {number}, {why}");
+    RepairAction {
+        verb: RepairVerb::Rollback,
+        tool: None,
+        version: None,
+        why,
+        cost: repair::cost(RepairVerb::Rollback),
+    }
+}
+
+/// What has to be built to have an installed tool once more; none where its record makes no sense.
+fn again(name: &str, tool: &InstalledTool) -> Option<Wanted> {
+    Some(Wanted {
+        name: name.to_owned(),
+        module: Some(tool.module.clone()),
+        package: tool.package.clone(),
+        version: tool.version.clone(),
+        h1: Some(ExpectedSum { sum: tool.h1.clone(), from_table: tool.voucher == Voucher::Table }),
+        builder: tool.built_with.parse().ok()?,
+        sha256: None,
+        why: String::new(),
+    })
 }
 
 /// Writes the rows of what was updated; what changed, in words.

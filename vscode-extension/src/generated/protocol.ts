@@ -5,6 +5,17 @@ export const PROTOCOL_VERSION = 1;
 /** The oldest protocol that a daemon of this build serves. */
 export const OLDEST_PROTOCOL_VERSION = 1;
 
+/** What an action takes. */
+export type ActionCost =
+  /** Links and small files: milliseconds. */
+  | "links"
+  /** The reading of whole binaries: up to seconds. */
+  | "reading"
+  /** Downloads: as long as the network takes. */
+  | "network"
+  /** A compiler: up to minutes, with all processors. */
+  | "building";
+
 /** Params of `burrow/hooks/await`: answers when the hook (or every queued one) no longer waits or runs. */
 export type AwaitHooksParams = {
   /** The workspace's path. */
@@ -15,7 +26,7 @@ export type AwaitHooksParams = {
   timeoutMs: number | null;
 };
 
-/** Params of `burrow/toolchain/await`: answers when the operation ended. */
+/** Params of `burrow/toolchain/await`, which answers when the operation ended, and `cancel`. */
 export type AwaitOperationParams = {
   /** The workspace's path. */
   workspace: string;
@@ -209,6 +220,18 @@ export type HooksReport = {
   hooks: Array<HookStatus>;
   /** Whether the time ran out before they were at rest. */
   timedOut: boolean;
+};
+
+/** Params of `burrow/hooks/input`. */
+export type InputParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** Which run. */
+  runId: string;
+  /** Which of its commands; it must have `"tty": true`. */
+  command: string;
+  /** What is typed. */
+  text: string;
 };
 
 /** Where a debug client connects. */
@@ -456,6 +479,8 @@ export type RepairAction = {
   version: string | null;
   /** Why it is needed. */
   why: string;
+  /** What it takes. */
+  cost: ActionCost;
 };
 
 /** Params of `burrow/toolchain/repair`. */
@@ -488,6 +513,20 @@ export type RepairVerb =
   | "relink"
   /** Remove generations that are no longer kept. */
   | "prune";
+
+/** Params of `burrow/hooks/resize`. */
+export type ResizeParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** Which run. */
+  runId: string;
+  /** Which of its commands; it must have `"tty": true`. */
+  command: string;
+  /** The terminal's height in characters. */
+  rows: number;
+  /** The terminal's width in characters. */
+  cols: number;
+};
 
 /** Params of `burrow/hooks/retry`: run again what did not succeed. */
 export type RetryHookParams = {
@@ -641,7 +680,7 @@ export type ToolStatus = {
   builtWith: string | null;
 };
 
-/** Params of `burrow/toolchain/list`, `plan` and `rollback`. */
+/** Params of `burrow/toolchain/list`, `rebuild` and `rollback`. */
 export type ToolsParams = {
   /** The workspace's path. */
   workspace: string;
@@ -657,6 +696,16 @@ export type ToolsReport = {
   bin: string | null;
   /** The Go that the workspace uses, such as `go1.26.8`. */
   go: string | null;
+};
+
+/** Params of `burrow/toolchain/switched`. */
+export type ToolsSwitched = {
+  /** The workspace's path. */
+  workspace: string;
+  /** The generation that is active now. */
+  generation: number;
+  /** The tools whose binaries are others than before, by name. */
+  tools: Array<string>;
 };
 
 /** Params of `burrow/hooks/up`: run what is due of onCreate, updateContent, postCreate and postStart. */
@@ -733,6 +782,10 @@ export interface Requests {
   "burrow/hooks/skip": { params: SkipHookParams; result: HooksReport };
   /** Ends a run: TERM, then KILL after its grace. */
   "burrow/hooks/cancel": { params: CancelRunParams; result: Done };
+  /** Types into the terminal of a command that runs. */
+  "burrow/hooks/input": { params: InputParams; result: Done };
+  /** Tells a command that runs the size of its terminal. */
+  "burrow/hooks/resize": { params: ResizeParams; result: Done };
   /** Answers when hooks are at rest. */
   "burrow/hooks/await": { params: AwaitHooksParams; result: HooksReport };
   /** The runs on record. */
@@ -749,6 +802,10 @@ export interface Requests {
   "burrow/toolchain/update": { params: UpdateToolsParams; result: StartedOperation };
   /** Answers when a queued operation ended. */
   "burrow/toolchain/await": { params: AwaitOperationParams; result: OperationResult };
+  /** Ends a queued operation; what is installed stays as it is. */
+  "burrow/toolchain/cancel": { params: AwaitOperationParams; result: Done };
+  /** Queues a build of the installed tools in empty caches, which must give the same binaries. */
+  "burrow/toolchain/rebuild": { params: ToolsParams; result: StartedOperation };
   /** Checks the installed tools. */
   "burrow/toolchain/verify": { params: VerifyParams; result: ToolsReport };
   /** Makes the generation before the active one active. */
@@ -767,6 +824,8 @@ export interface Requests {
 export interface Notifications {
   /** One part of the status has a new value. */
   "burrow/model/changed": ModelChanged;
+  /** Another generation of tools is active: what runs an old binary goes on, and is to be restarted. */
+  "burrow/toolchain/switched": ToolsSwitched;
 }
 
 /** What can go wrong: `error.data.code`, and the code in words. */
@@ -809,6 +868,10 @@ export const ERROR_CODES = {
   BUR206: "no-module",
   /** go.mod or go.work cannot be read. */
   BUR207: "go-mod-syntax",
+  /** Hooks run as another user than devcontainer.json says. */
+  BUR208: "other-user",
+  /** The user's shell does not say what it sets. */
+  BUR209: "environment-probe",
   /** The hook failed. */
   BUR301: "hook-failed",
   /** The hook is not configured. */
@@ -823,6 +886,8 @@ export const ERROR_CODES = {
   BUR306: "spawn-failed",
   /** How the run ended is not known: its shim died. */
   BUR307: "run-interrupted",
+  /** The command has no terminal to type into, or has ended. */
+  BUR320: "no-terminal",
   /** There is no Go on PATH. */
   BUR401: "no-go",
   /** The Go at hand is older than the workspace asks for. */
@@ -849,6 +914,10 @@ export const ERROR_CODES = {
   BUR412: "disk-full",
   /** The tool is not known by that name. */
   BUR413: "tool-unknown",
+  /** The operation on the tools was cancelled. */
+  BUR415: "tools-cancelled",
+  /** A build of the same sources gave another binary. */
+  BUR417: "not-reproduced",
   /** All debug ports are taken. */
   BUR501: "ports-taken",
   /** The port is held by another process. */

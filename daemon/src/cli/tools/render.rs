@@ -1,7 +1,7 @@
 //! What the tools look like on a terminal. Pure, but for the printing itself.
 
 use burrow_protocol::toolchain::{
-    OperationResult, RepairAction, RepairPlan, RepairVerb, ToolState, ToolStatus, ToolsReport, VerifiedBy,
+    ActionCost, OperationResult, RepairAction, RepairPlan, RepairVerb, ToolState, ToolStatus, ToolsReport, VerifiedBy,
 };
 
 use crate::cli::exit::ExitStatus;
@@ -83,7 +83,13 @@ fn action_line(action: &RepairAction) -> String {
         RepairVerb::Prune => "prune",
     };
     let subject = [Some(verb), action.tool.as_deref(), action.version.as_deref()];
-    format!("{}: {}", subject.into_iter().flatten().collect::<Vec<_>>().join(" "), action.why)
+    let cost = match action.cost {
+        ActionCost::Links => "",
+        ActionCost::Reading => " (reads the binary)",
+        ActionCost::Network => " (needs the network)",
+        ActionCost::Building => " (compiles, up to minutes)",
+    };
+    format!("{}: {}{cost}", subject.into_iter().flatten().collect::<Vec<_>>().join(" "), action.why)
 }
 
 fn state_word(tool: &ToolStatus) -> &'static str {
@@ -134,18 +140,19 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_and_why() {
-        let action = |verb, tool: Option<&str>, why: &str| RepairAction {
+        let action = |verb, tool: Option<&str>, why: &str, cost| RepairAction {
             verb,
+            cost,
             tool: tool.map(str::to_owned),
             version: tool.map(|_| "v1".to_owned()),
             why: why.to_owned(),
         };
         let actions = vec![
-            action(RepairVerb::Build, Some("dlv"), "it is not installed"),
-            action(RepairVerb::Activate, None, "the new set becomes active"),
+            action(RepairVerb::Build, Some("dlv"), "it is not installed", ActionCost::Building),
+            action(RepairVerb::Activate, None, "the new set becomes active", ActionCost::Links),
         ];
         insta::assert_snapshot!(plan_lines(&RepairPlan { actions }).join("\n"), @r"
-        build dlv v1: it is not installed
+        build dlv v1: it is not installed (compiles, up to minutes)
         activate: the new set becomes active
         ");
         assert_eq!(plan_lines(&RepairPlan { actions: Vec::new() }), ["nothing to do"]);
