@@ -40,6 +40,11 @@ impl Write {
         Self { path: path.to_owned(), call: call.to_owned(), nth }
     }
 
+    /// Whether it is about what hooks leave on disk.
+    pub(crate) fn is_of_hooks(&self) -> bool {
+        self.path.ends_with("/ledger.jsonl") || self.path.contains("/KEY/runs")
+    }
+
     /// strace's arguments that let `fault` happen as the daemon is about to make this write.
     pub(crate) fn injection(&self, fault: Fault, root: &Utf8Path, key: &str) -> Vec<String> {
         let Self { path, call, nth } = self;
@@ -84,15 +89,16 @@ pub(crate) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
 
 /// The file that a call is about, below `root`, where its name is the same in every run.
 fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
-    // `12</path>` for a descriptor, `"/path"` for a name; of two names the second is the new one.
+    // `12</path>` for a descriptor, `"/path"` for a name. Of two names strace goes by the first, which may be random.
     let parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
     let mut names = parts.filter(|name| name.starts_with('/'));
     let has_two = call.starts_with("rename") || call.contains("link");
-    let name = if has_two { names.last() } else { names.next() }?;
+    let is_random = |name: &str| name.contains("/.burrow-");
+    let first = names.next()?;
+    let name = if has_two && is_random(first) { names.last()? } else { first };
     let path = Utf8Path::new(name).strip_prefix(root).ok()?;
-    let random = path.components().any(|part| part.as_str().starts_with(".burrow-"));
     let log = path.as_str() == "state/daemon.log";
-    (!random && !log && path.as_str() != "trace").then(|| path.to_string())
+    (!is_random(name) && !log && path.as_str() != "trace").then(|| path.to_string())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn shim_killed_at_any_write() {
     let lines = std::fs::read_to_string(stage.path("trace")).unwrap();
     let writes = trace::writes(&lines, &root(&stage), "KEY");
     let names: Vec<_> = writes.iter().map(Write::to_string).collect();
-    for name in ["write 1 of command/claim", "fsync 1 of command/reserve", "rename 1 of command/outcome.json"] {
+    for name in ["write 1 of command/claim", "fsync 1 of command/reserve", "rename 1 of command/reserve"] {
         assert!(names.contains(&name.to_owned()), "{name} in {names:#?}");
     }
     for write in &writes {
