@@ -89,6 +89,8 @@ registry! {
     OtherUser = 208 "other-user";
     /// The user's shell does not say what it sets.
     EnvironmentProbe = 209 "environment-probe";
+    /// vendor/ does not agree with go.mod.
+    VendorDisagrees = 210 "vendor-disagrees";
 
     /// The hook failed.
     HookFailed = 301 "hook-failed";

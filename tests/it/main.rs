@@ -4,6 +4,7 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod container;
+mod credentials;
 mod daemon;
 mod debug;
 mod environment;
@@ -15,5 +16,6 @@ mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod steps;
 mod toolchain;
 mod wire;

@@ -872,6 +872,8 @@ export const ERROR_CODES = {
   BUR208: "other-user",
   /** The user's shell does not say what it sets. */
   BUR209: "environment-probe",
+  /** vendor/ does not agree with go.mod. */
+  BUR210: "vendor-disagrees",
   /** The hook failed. */
   BUR301: "hook-failed",
   /** The hook is not configured. */
