@@ -38,6 +38,7 @@ struct Follower {
     /// The beginning of a line that is not complete.
     received: Vec<u8>,
     unsent: Vec<u8>,
+    /// The output that it was told of; all there can ever be where it does not listen any more.
     told: u64,
     gone: bool,
 }
@@ -157,9 +158,10 @@ impl Follower {
                 Ok(length) => drop(self.unsent.drain(..length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // What it said before it went is still to be read: the end of that tells that it is gone.
                 Err(_) => {
-                    self.gone = true;
-                    return;
+                    self.unsent.clear();
+                    self.told = u64::MAX;
                 }
             }
         }
