@@ -16,6 +16,7 @@ mod machine;
 mod output;
 mod process;
 mod project;
+mod reload;
 mod sandbox;
 mod steps;
 mod toolchain;

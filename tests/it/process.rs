@@ -61,6 +61,7 @@ impl Stage {
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
             tty: None,
+            interrupt: false,
         }
     }
 

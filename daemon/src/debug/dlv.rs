@@ -46,6 +46,7 @@ pub(super) async fn start(
         survivors: Survivors::EndAlways,
         lifeline: true,
         tty: None,
+        interrupt: false,
     };
     Ok(process::start(spec).await?)
 }

@@ -64,6 +64,7 @@ pub(crate) fn spec(
         survivors: Survivors::KeepOnSuccess,
         lifeline: false,
         tty: None,
+        interrupt: false,
     })
 }
 

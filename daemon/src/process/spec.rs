@@ -44,6 +44,9 @@ pub struct ShimSpec {
     /// there is nothing on its standard input.
     #[serde(default)]
     pub tty: Option<TerminalSize>,
+    /// Whether the command is asked to end by INT instead of TERM.
+    #[serde(default)]
+    pub interrupt: bool,
 }
 
 /// The size of a terminal, in characters.
@@ -160,6 +163,7 @@ mod tests {
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
             tty: None,
+            interrupt: false,
         }
     }
 
