@@ -43,6 +43,29 @@ fn every_follower_gets_every_line_once() {
     }
 }
 
+/// A command with a terminal can be typed into, and what has none says so.
+#[test]
+fn command_with_a_terminal_is_typed_into() {
+    let asks = json!({ "run": "echo sure?; touch asked; read answer; echo \"$answer it is\"", "tty": true });
+    let waits = json!({ "run": "until [ -e go ]; do sleep 0.01; done" });
+    let sandbox = Sandbox::bare().burrow_hook("postCreate", json!({ "commands": { "asks": asks, "waits": waits } }));
+    let running = sandbox.spawn(["hook", "run", "postCreate"]);
+    wait_for_file(&sandbox, "asked");
+    let workspace = sandbox.workspace();
+    let mut peer = Peer::open(&sandbox.socket(), &[workspace]).unwrap();
+    let mut input = |command: &str, text: &str| {
+        let params = json!({ "workspace": workspace, "runId": "1-postCreate", "command": command, "text": text });
+        peer.request("burrow/hooks/input", &params).unwrap()
+    };
+    assert_eq!(input("waits", "x")["error"]["data"]["code"], "BUR320", "it has no terminal");
+    assert!(input("asks", "yes\n").get("error").is_none());
+    sandbox.change("go", "");
+    running.finish().exits(0);
+    assert_eq!(input("asks", "x")["error"]["data"]["code"], "BUR320", "it has ended");
+    let log = sandbox.burrow(["hook", "log", "postCreate/asks"]).exits(0);
+    assert!(log.stdout().contains("yes it is"), "{}", log.whole());
+}
+
 /// A client that asks for everything and reads nothing holds up neither the hook nor anybody else.
 #[test]
 fn client_that_does_not_read_slows_no_hook() {

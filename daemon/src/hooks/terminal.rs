@@ -13,7 +13,7 @@ impl Hooks {
     /// # Errors
     /// [`HookError::RunUnknown`]; [`HookError::Terminal`] where it has none, or has ended.
     pub async fn input(&self, run: &str, command: &str, text: &str) -> Result<(), HookError> {
-        let folder = self.folder(run, command)?;
+        let folder = self.newest_folder(run, command).await?;
         terminal::input(&folder, text).await.map_err(|source| HookError::Terminal { run: run.to_owned(), source })
     }
 
@@ -22,12 +22,14 @@ impl Hooks {
     /// # Errors
     /// As [`Self::input`].
     pub async fn resize(&self, run: &str, command: &str, size: TerminalSize) -> Result<(), HookError> {
-        let folder = self.folder(run, command)?;
+        let folder = self.newest_folder(run, command).await?;
         terminal::resize(&folder, size).await.map_err(|source| HookError::Terminal { run: run.to_owned(), source })
     }
 
-    fn folder(&self, run: &str, command: &str) -> Result<Utf8PathBuf, HookError> {
+    async fn newest_folder(&self, run: &str, command: &str) -> Result<Utf8PathBuf, HookError> {
         let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
-        Ok(self.runs.command(run, command))
+        let (runs, command) = (self.runs.clone(), command.to_owned());
+        let look = move || runs.command(run, &command, runs.newest_start(run, &command));
+        tokio::task::spawn_blocking(look).await.map_err(|_| HookError::Stopping)
     }
 }
