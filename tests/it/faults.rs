@@ -4,7 +4,8 @@
 //! make that write. `make test` takes one of eight writes, another eighth each day (`BURROW_TEST_EIGHTH` chooses one);
 //! `make test-all` takes all.
 
-mod trace;
+mod toolchain; // the tools: install, switch, rollback
+mod trace; // what strace is asked, and what it answers
 
 use std::sync::Mutex;
 use std::thread;

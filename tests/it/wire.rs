@@ -61,6 +61,17 @@ impl Peer {
         }
     }
 
+    /// The params of the next notification of this name; what else the daemon says meanwhile is passed over.
+    #[cfg(test)]
+    pub(crate) fn notification(&mut self, method: &str) -> io::Result<Value> {
+        loop {
+            let mut message = self.receive()?;
+            if message["method"] == method {
+                return Ok(message["params"].take());
+            }
+        }
+    }
+
     /// The status of everything.
     pub(crate) fn status(&mut self) -> io::Result<Status> {
         let params = serde_json::to_value(NoParams {})?;

@@ -187,11 +187,12 @@ impl Operation {
         let (kept, caller, root) = (self.context.state.modules(), self.caller.clone(), asked.go.local.root.clone());
         let folders = blocking(move || Ok(modules::at_hand(kept, &caller, &root))).await?;
         let caches = if folders.is_empty() {
-            "no downloads are kept".to_owned()
+            "no downloads are kept"
         } else {
             match self.build(asked, plan, Modules::Folders(folders)).await {
-                Err(error @ (ToolchainError::Download { .. } | ToolchainError::SumRefused { .. })) => {
-                    with_causes(&error)
+                Err(error @ ToolchainError::Download { .. }) => {
+                    tracing::info!(error = with_causes(&error), "the downloads that are kept are not enough");
+                    "the downloads that are kept are not enough"
                 }
                 built => return built,
             }
@@ -319,6 +320,7 @@ impl Operation {
         let (this, go) = (self.clone(), go.clone());
         let keeps = modules == Modules::Users;
         let (folder, installer) = blocking(move || {
+            this.store.check_writable()?;
             let folder = WorkFolder::make(&this.context.state.work())?;
             let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
             Ok((folder, installer))

@@ -34,6 +34,39 @@ impl Write {
     }
 }
 
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The daemon is killed as it is about to make it.
+    Kill,
+    /// There is no room.
+    NoSpace,
+    /// The disk fails.
+    Io,
+}
+
+impl Write {
+    /// The file, below the sandbox's root.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// strace's arguments that have `fault` happen to this write. `names` are what differs from sandbox to sandbox, each with
+    /// the word that stands for it.
+    pub(super) fn faulty(&self, root: &Utf8Path, names: &[(&str, String)], fault: Fault) -> Vec<String> {
+        let Self { path, call, nth } = self;
+        let path = names.iter().fold(path.clone(), |path, (word, name)| path.replace(word, name));
+        let effect = match fault {
+            Fault::Kill => "signal=KILL",
+            Fault::NoSpace => "error=ENOSPC",
+            Fault::Io => "error=EIO",
+        };
+        let inject = format!("--inject={call}:{effect}:when={nth}");
+        // Only what is injected stops a process: the compiler below the daemon runs as fast as ever.
+        vec!["--seccomp-bpf".to_owned(), "-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
+    }
+}
+
 /// strace's arguments that list all writes, and which process is which.
 pub(super) fn all_writes() -> Vec<String> {
     vec![format!("--trace=execve,{CALLS}")]
@@ -41,6 +74,11 @@ pub(super) fn all_writes() -> Vec<String> {
 
 /// The daemon's writes in a trace, without those to its log and to files with random names.
 pub(super) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
+    writes_with(trace, root, &[("KEY", key.to_owned())])
+}
+
+/// The same, where `names` are what differs from sandbox to sandbox, each with the word that stands for it.
+pub(super) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]) -> Vec<Write> {
     let mut started = BTreeSet::new();
     let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
     let mut first = None;
@@ -55,7 +93,8 @@ pub(super) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
         } else if let Some(path) = path_of(call, arguments, root)
             && !started.contains(thread)
         {
-            *counts.entry((thread, call, path.replace(key, "KEY"))).or_default() += 1;
+            let path = names.iter().fold(path, |path, (word, name)| path.replace(name, word));
+            *counts.entry((thread, call, path)).or_default() += 1;
         }
     }
     let known = counts.into_iter().flat_map(|((_, call, path), count)| {
