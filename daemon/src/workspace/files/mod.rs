@@ -5,5 +5,6 @@ pub mod go_mod;
 pub mod go_work;
 pub mod hooks;
 pub mod jsonc;
+pub mod modules;
 pub mod root;
 pub mod substitute;
