@@ -8,6 +8,7 @@ mod debugging; // from nothing to a breakpoint
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod report; // samples, and how they are printed
+mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
 mod wire;
 
@@ -28,6 +29,8 @@ fn main() -> Result<()> {
     daemon::memory(&home, &mut report)?;
     daemon::calls(&home, &mut report)?;
     daemon::nothing_due(&home, &mut report)?;
+    toolchain::in_order(&home, &mut report)?;
+    toolchain::cold_install(&home, &mut report)?;
     debugging::first_stop(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
     daemon::cold_start(&home, &mut report)?;

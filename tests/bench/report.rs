@@ -50,6 +50,15 @@ impl Report {
         self.add(name, format!("{value:.2} {unit}"), value, unit, bar, definition);
     }
 
+    /// A figure that must not be below `bar`.
+    pub(crate) fn at_least(&mut self, name: &str, value: f64, unit: &str, bar: f64, definition: &str) {
+        let verdict = if value >= bar { "at least" } else { "BELOW" };
+        let row = format!("{value:.0} {unit}");
+        self.note(&format!("{name}: {row}  {verdict} {bar:.0} {unit}"));
+        let verdict = format!("  {verdict} {bar:.0} {unit}");
+        self.rows.push(Row { name: name.to_owned(), figure: row, verdict, definition: definition.to_owned() });
+    }
+
     /// The median of `samples`, with their spread.
     pub(crate) fn median(&mut self, name: &str, samples: &Samples, bar: Option<f64>, definition: &str) {
         let spread = format!("{:.2} .. {:.2}", samples.percentile(10), samples.percentile(90));

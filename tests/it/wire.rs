@@ -61,17 +61,6 @@ impl Peer {
         }
     }
 
-    /// The params of the next notification of this name; what else the daemon says meanwhile is passed over.
-    #[cfg(test)]
-    pub(crate) fn notification(&mut self, method: &str) -> io::Result<Value> {
-        loop {
-            let mut message = self.receive()?;
-            if message["method"] == method {
-                return Ok(message["params"].take());
-            }
-        }
-    }
-
     /// The status of everything.
     pub(crate) fn status(&mut self) -> io::Result<Status> {
         let params = serde_json::to_value(NoParams {})?;
@@ -98,7 +87,8 @@ impl Peer {
         self.send_raw(format!("{}{body}", framing::header(body.len())).as_bytes())
     }
 
-    fn receive(&mut self) -> io::Result<Value> {
+    /// The next message, whatever it is.
+    pub(crate) fn receive(&mut self) -> io::Result<Value> {
         let mut length = 0;
         loop {
             let mut line = String::new();

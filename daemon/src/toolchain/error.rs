@@ -336,9 +336,10 @@ impl Coded for ToolchainError {
             }
             Self::Built(_) => Some("run `burrow tools repair` again".into()),
             Self::Store(error) if error.is_disk_full() => error.hint(),
-            Self::Store(_) => {
-                Some("make the store readable and writable for this user, or set BURROW_STORE_DIR to a folder that is".into())
-            }
+            Self::Store(_) => Some(
+                "make the store readable and writable for this user, or set BURROW_STORE_DIR to a folder that is"
+                    .into(),
+            ),
             Self::StoreFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
             }

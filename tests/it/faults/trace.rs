@@ -63,7 +63,13 @@ impl Write {
         };
         let inject = format!("--inject={call}:{effect}:when={nth}");
         // Only what is injected stops a process: the compiler below the daemon runs as fast as ever.
-        vec!["--seccomp-bpf".to_owned(), "-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
+        vec![
+            "--seccomp-bpf".to_owned(),
+            "-P".to_owned(),
+            root.join(path).into_string(),
+            format!("--trace={call}"),
+            inject,
+        ]
     }
 }
 

@@ -27,18 +27,28 @@ fn switch_while_gopls_runs() {
     let sandbox = sandbox.setting("tools", json!({ "gopls": package }));
     let sandbox = sandbox.env("GOPROXY", proxy.url()).env("GOSUMDB", "off");
     sandbox.burrow(["tools", "update", "gopls"]).exits(0);
-    let told: ToolsSwitched = serde_json::from_value(window.notification(TOOLCHAIN_SWITCHED).unwrap()).unwrap();
+    let told = switched(&mut window);
     assert_eq!((told.generation, told.tools), (2, vec!["gopls".to_owned()]), "the others are the same as before");
     assert_eq!(told.workspace, sandbox.workspace().as_str());
     assert_ne!(binary(&sandbox, "gopls"), real, "who starts it now has the new one");
     assert_eq!(gopls.symbols()["error"], Value::Null, "who runs the old one goes on");
 
     sandbox.burrow(["tools", "rollback"]).exits(0);
-    let told: ToolsSwitched = serde_json::from_value(window.notification(TOOLCHAIN_SWITCHED).unwrap()).unwrap();
+    let told = switched(&mut window);
     assert_eq!((told.generation, told.tools), (1, vec!["gopls".to_owned()]));
     assert_eq!(binary(&sandbox, "gopls"), real);
     assert_eq!(gopls.symbols()["error"], Value::Null);
     drop(gopls);
+}
+
+/// The next switch that `window` is told.
+fn switched(window: &mut Peer) -> ToolsSwitched {
+    loop {
+        let mut message = window.receive().unwrap();
+        if message["method"] == TOOLCHAIN_SWITCHED {
+            return serde_json::from_value(message["params"].take()).unwrap();
+        }
+    }
 }
 
 /// A gopls as an editor runs it.

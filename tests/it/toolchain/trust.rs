@@ -151,7 +151,8 @@ fn deep_verification_builds_again() {
     let digest = digest.stdout().split(' ').next().unwrap().to_owned();
     std::fs::create_dir_all(sandbox.store_dir().join("tools").join(&digest)).unwrap();
     std::fs::copy(&evil, sandbox.store_dir().join("tools").join(&digest).join("gopls")).unwrap();
-    let manifest = sandbox.state_dir().join("current").canonicalize_utf8().unwrap().parent().unwrap().join("manifest.json");
+    let manifest =
+        sandbox.state_dir().join("current").canonicalize_utf8().unwrap().parent().unwrap().join("manifest.json");
     let mut records: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
     records["tools"]["gopls"]["sha256"] = digest.into();
     write(&manifest, &records.to_string());
@@ -207,7 +208,8 @@ fn every_byte_is_read_once_a_start() {
     let gopls = binary(&sandbox, "gopls");
     assert!(replace_bytes(&gopls, b"runtime.main", b"runtime.mein"));
     let fingerprint = fingerprint(&gopls);
-    let manifest = sandbox.state_dir().join("current").canonicalize_utf8().unwrap().parent().unwrap().join("manifest.json");
+    let manifest =
+        sandbox.state_dir().join("current").canonicalize_utf8().unwrap().parent().unwrap().join("manifest.json");
     let mut records: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
     records["tools"]["gopls"]["fingerprint"] = fingerprint;
     write(&manifest, &records.to_string());
@@ -255,7 +257,8 @@ fn files_below(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
 fn replace_bytes(path: &Utf8Path, from: &[u8], to: &[u8]) -> bool {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(path).unwrap();
-    let found: Vec<_> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    let found: Vec<_> =
+        bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
     for at in &found {
         bytes[*at..at + to.len()].copy_from_slice(to);
     }
@@ -283,7 +286,12 @@ mod as_root {
         let mount = "mount -t tmpfs -o ro none \"$0\" && exec \"$@\"";
         command.args(["--mount", "--propagation", "private", "--", "sh", "-c", mount, store.as_str(), BURROW]);
         command.args(["tools", "repair"]);
-        sandbox.run(command).exits(1).tells("[BUR410 store-unwritable]").tells("BURROW_STORE_DIR").tells(store.as_str());
+        sandbox
+            .run(command)
+            .exits(1)
+            .tells("[BUR410 store-unwritable]")
+            .tells("BURROW_STORE_DIR")
+            .tells(store.as_str());
         assert_eq!(sandbox.workspace_status().generation, None);
     }
 }
