@@ -27,6 +27,7 @@ use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::process::Caller;
+use crate::reload::{Finding, GoSource, Reload, ReloadContext};
 use crate::rpc::{ListenError, Listener};
 use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
@@ -183,6 +184,8 @@ pub struct Core {
     pub model: Model,
     /// The port broker.
     pub debug: Debug,
+    /// Hot reload.
+    pub reload: Reload,
     /// The environment of work whose caller sent none: root's command line does not send its own to another user's daemon.
     pub base_env: Arc<BTreeMap<String, String>>,
     config: Config,
@@ -190,7 +193,7 @@ pub struct Core {
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
     /// Held while a workspace is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
-    watcher: Watcher,
+    watcher: Arc<Watcher>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -206,6 +209,14 @@ pub struct Workspace {
     pub hooks: Hooks,
     /// Its Go tools.
     pub toolchain: Toolchain,
+}
+
+impl Workspace {
+    /// Its settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -238,21 +249,29 @@ pub async fn run(
         source: Arc::clone(&tools) as Arc<dyn DlvSource>,
         relays: relays.handle().clone(),
     });
+    let watcher = Arc::new(Watcher::new());
+    let (reload, reload_actor) = Reload::build(ReloadContext {
+        dir: config.state.reload(),
+        watcher: Arc::clone(&watcher),
+        source: Arc::clone(&tools) as Arc<dyn GoSource>,
+    });
     let core = Arc::new(Core {
         model,
         debug,
+        reload,
         base_env: Arc::new(base_env),
         config,
         container,
         workspaces: Mutex::default(),
         opening: tokio::sync::Mutex::default(),
-        watcher: Watcher::new(),
+        watcher,
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
     });
     // Set here and nowhere else.
     let _ = tools.0.set(Arc::downgrade(&core));
     let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
+    let reloading = tokio::spawn(reload_actor.run(cancel.clone()));
     core.reopen_known();
     // Whoever started this one wants it to run.
     durable::remove_file(&core.config.state.stopped())?;
@@ -270,6 +289,9 @@ pub async fn run(
     sessions.wait().await;
     if let Err(error) = debugging.await {
         tracing::error!(%error, "the debug ports were not ended in order");
+    }
+    if let Err(error) = reloading.await {
+        tracing::error!(%error, "the programs of a reload were not ended in order");
     }
     core.tasks.close();
     core.tasks.wait().await;
@@ -436,6 +458,16 @@ impl DlvSource for ActiveTools {
             // Without it dlv takes the caller's Go, and says what is wrong with that one.
             let go_bin = toolchain.go(&caller).await.ok().map(|go| go.bin());
             Ok(DlvTools { dlv, go_bin })
+        })
+    }
+}
+
+impl GoSource for ActiveTools {
+    fn go_bin<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Finding<'a> {
+        Box::pin(async move {
+            let workspace = self.0.get().and_then(Weak::upgrade).and_then(|core| core.workspace(workspace))?;
+            let caller = Caller { env: Arc::new(env.clone()), ..Caller::default() };
+            workspace.toolchain.go(&caller).await.ok().map(|go| go.bin())
         })
     }
 }

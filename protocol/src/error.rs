@@ -156,6 +156,11 @@ registry! {
     ProgramBuild = 508 "program-build-failed";
     /// The port is not one of the debug ports.
     PortOutside = 509 "port-outside";
+
+    /// The settings of a reload make no sense.
+    ReloadSettings = 601 "reload-settings";
+    /// There is no such reload.
+    ReloadUnknown = 602 "reload-unknown";
 }
 
 wire! {

@@ -63,6 +63,7 @@ pub(crate) fn spec(
         leak_ms: LEAK_MS,
         survivors: Survivors::KeepOnSuccess,
         lifeline: false,
+        interrupt: false,
     })
 }
 

@@ -137,6 +137,14 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** Params of `burrow/reload/follow`. */
+export type FollowReloadParams = {
+  /** The reload's name. */
+  id: string;
+  /** How long to wait for something to happen. */
+  waitMs: number;
+};
+
 /** A lifecycle hook. `initializeCommand` runs outside the container and is not among them. */
 export type HookName =
   /** `onCreateCommand`: once a container. */
@@ -439,6 +447,85 @@ export type Released = {
   lease: LeaseStatus | null;
 };
 
+/** Something that happened to a program. */
+export type ReloadEvent = {
+  "kind": "building";
+  /** The program's name. */
+  program: string;
+  /** The files that changed, relative to the workspace; the first few. Empty for the first build. */
+  changed: Array<string>;
+  /** How many changed in all. */
+  count: number;
+} | {
+  "kind": "built";
+  /** The program's name. */
+  program: string;
+  /** From the start of the first command to the end of the last. */
+  durationMs: number;
+  /** What the build printed. */
+  output: string;
+} | {
+  "kind": "unchanged";
+  /** The program's name. */
+  program: string;
+} | {
+  "kind": "buildFailed";
+  /** The program's name. */
+  program: string;
+  /** How it ended: `exit code 1`. */
+  how: string;
+  /** What the build printed. */
+  output: string;
+} | {
+  "kind": "started";
+  /** The program's name. */
+  program: string;
+  /** Its process. */
+  pid: number;
+} | {
+  "kind": "notStarted";
+  /** The program's name. */
+  program: string;
+  /** Why. */
+  why: string;
+} | {
+  "kind": "output";
+  /** The program's name. */
+  program: string;
+  /** To which stream. */
+  stream: LogStream;
+  /** What. */
+  text: string;
+  /** Bytes before it that are not told: the reader was too slow. */
+  cut: SafeInt;
+} | {
+  "kind": "ended";
+  /** The program's name. */
+  program: string;
+  /** How: `exit code 1`. */
+  how: string;
+} | {
+  "kind": "told";
+  /** In a sentence. */
+  message: string;
+};
+
+/** What happened since the last question. Each event is told once. */
+export type ReloadPiece = {
+  /** What happened, in order. */
+  events: Array<ReloadEvent>;
+  /** Whether it is over, and nothing more will come. */
+  ended: boolean;
+};
+
+/** A Go program that is built and run. */
+export type ReloadProgram = {
+  /** The package's folder as seen from the workspace, such as `./cmd/api`. */
+  name: string;
+  /** Its absolute path. */
+  dir: string;
+};
+
 /** `daemon.json` in the state directory: how a client finds the running daemon. */
 export type Rendezvous = {
   /** The format's version: 1. */
@@ -583,6 +670,18 @@ export type Snapshot = {
   status: Status;
 };
 
+/** Params of `burrow/reload/start`. */
+export type StartReloadParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** The programs; none: the one that the `.air.toml` names. */
+  programs: Array<ReloadProgram>;
+  /** The path of a `.air.toml`, where there is one. */
+  config: string | null;
+  /** Arguments of the program. */
+  args: Array<string>;
+};
+
 /** What a request to run hooks started. The work goes on in the daemon. */
 export type StartedHooks = {
   /** The runs that were started or queued, in their order. Empty: nothing was due. */
@@ -593,6 +692,22 @@ export type StartedHooks = {
 export type StartedOperation = {
   /** The operation's name. */
   operation: string;
+};
+
+/** The answer of `burrow/reload/start`: the first build is under way. It ends with the session. */
+export type StartedReload = {
+  /** Its name, such as `reload-3`. */
+  id: string;
+  /** The programs' names. */
+  programs: Array<string>;
+  /** How many folders are watched. */
+  folders: number;
+  /** How many files in them count. */
+  files: number;
+  /** Why they are polled, where inotify cannot tell. */
+  polled: string | null;
+  /** What is wrong with the settings, a sentence each. */
+  problems: Array<string>;
 };
 
 /** The whole of what the daemon shows. */
@@ -619,6 +734,12 @@ export type StopParams = {
   hooks: boolean;
   /** Hand hooks over to the next daemon, which the caller starts: no mark "stopped by the user" is left. */
   restart: boolean;
+};
+
+/** Params of `burrow/reload/stop`. */
+export type StopReloadParams = {
+  /** The reload's name. */
+  id: string;
 };
 
 /** The state of a tool. */
@@ -788,6 +909,12 @@ export interface Requests {
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
+  /** Builds and runs programs, and does so again whenever their files change, until the session ends. */
+  "burrow/reload/start": { params: StartReloadParams; result: StartedReload };
+  /** Answers when something has happened to them. */
+  "burrow/reload/follow": { params: FollowReloadParams; result: ReloadPiece };
+  /** Ends them. */
+  "burrow/reload/stop": { params: StopReloadParams; result: Done };
 }
 
 /** Every notification of the daemon. */
@@ -906,6 +1033,10 @@ export const ERROR_CODES = {
   BUR508: "program-build-failed",
   /** The port is not one of the debug ports. */
   BUR509: "port-outside",
+  /** The settings of a reload make no sense. */
+  BUR601: "reload-settings",
+  /** There is no such reload. */
+  BUR602: "reload-unknown",
 } as const;
 
 /** A code of the registry. */
