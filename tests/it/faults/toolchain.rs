@@ -32,7 +32,7 @@ fn any_write_of_a_switch_and_of_a_rollback_may_fail() {
         trace::writes_with(&trace, sandbox.root(), &names)
     };
     assert!(writes.len() > 15, "the trace saw the switch: {writes:#?}");
-    sweep("any_write_of_a_switch_and_of_a_rollback_may_fail", writes, |write, fault| {
+    sweep("any_write_of_a_switch_and_of_a_rollback_may_fail", &writes, |write, fault| {
         let why = format!("{fault:?} at {write}");
         let sandbox = before_the_switch();
         let trace = traced(&sandbox, &write.faulty(sandbox.root(), &names(&sandbox), fault), |sandbox| {
@@ -67,7 +67,7 @@ fn any_write_of_an_install_may_fail() {
         writes.into_iter().filter(|write| write.path().starts_with("state/store/tools")).collect()
     };
     assert!(writes.len() >= 6, "the trace saw three binaries come in: {writes:#?}");
-    sweep("any_write_of_an_install_may_fail", writes, |write, fault| {
+    sweep("any_write_of_an_install_may_fail", &writes, |write, fault| {
         let why = format!("{fault:?} at {write}");
         let sandbox = fresh();
         let trace = traced(&sandbox, &write.faulty(sandbox.root(), &[("KEY", key(&sandbox))], fault), |sandbox| {
@@ -114,7 +114,7 @@ fn traced(sandbox: &Sandbox, arguments: &[String], work: impl FnOnce(&Sandbox)) 
 }
 
 /// Runs `scene` for each write and each fault of this run's share, two at a time. It tells whether the write was met.
-fn sweep(name: &str, writes: Vec<Write>, scene: impl Fn(&Write, Fault) -> bool + Sync) {
+fn sweep(name: &str, writes: &[Write], scene: impl Fn(&Write, Fault) -> bool + Sync) {
     let all: Vec<_> = writes.iter().flat_map(|write| FAULTS.map(|fault| (write.clone(), fault))).collect();
     let chosen: Vec<_> = match eighth() {
         None => all,

@@ -65,17 +65,17 @@ impl Gopls {
         let mut gopls = Self { child, stdout, last_id: 0 };
         let folders = json!([{ "uri": format!("file://{folder}"), "name": "w" }]);
         let params = json!({ "processId": null, "capabilities": {}, "workspaceFolders": folders, "rootUri": null });
-        let answer = gopls.request("initialize", params);
+        let answer = gopls.request("initialize", &params);
         assert_eq!(answer["error"], Value::Null, "{answer}");
         gopls.send(&json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} }));
         gopls
     }
 
     fn symbols(&mut self) -> Value {
-        self.request("workspace/symbol", json!({ "query": "x" }))
+        self.request("workspace/symbol", &json!({ "query": "x" }))
     }
 
-    fn request(&mut self, method: &str, params: Value) -> Value {
+    fn request(&mut self, method: &str, params: &Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
