@@ -58,20 +58,10 @@ impl Report {
         self.add(name, format!("{value:.2} {unit}"), value, unit, bar, definition);
     }
 
-<<<<<<< HEAD
-    /// A figure that must not be below `bar`.
-    pub(crate) fn at_least(&mut self, name: &str, value: f64, unit: &str, bar: f64, definition: &str) {
-        let verdict = if value >= bar { "at least" } else { "BELOW" };
-        let row = format!("{value:.0} {unit}");
-        self.note(&format!("{name}: {row}  {verdict} {bar:.0} {unit}"));
-        let verdict = format!("  {verdict} {bar:.0} {unit}");
-        self.rows.push(Row { name: name.to_owned(), figure: row, verdict, definition: definition.to_owned() });
-=======
     /// A figure taken once. It must not be below `bar`.
     pub(crate) fn at_least(&mut self, name: &str, value: f64, unit: &str, bar: f64, definition: &str) {
         let verdict = if value >= bar { "at least" } else { "BELOW" };
         self.row(name, format!("{value:.2} {unit}"), format!("  {verdict} {bar} {unit}"), definition);
->>>>>>> main
     }
 
     /// The median of `samples`, with their spread.
