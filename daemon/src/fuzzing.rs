@@ -17,7 +17,8 @@ use crate::workspace::files::substitute::{Substitution, substitute};
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 3] = [("dap", dap), ("devcontainer", devcontainer), ("substitution", substitution)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("buildinfo", buildinfo), ("dap", dap), ("devcontainer", devcontainer), ("substitution", substitution)];
 
 /// A debug client's stream: no bytes make the readers panic or hold more than a message's limit, and what passes through
 /// comes out as it went in.
@@ -35,6 +36,11 @@ pub fn dap(data: &[u8]) {
     assert!(buffer.capacity() <= 2 * MAX_BODY_BYTES, "{}", buffer.capacity());
     let mut buffer = BytesMut::from(data);
     while let Ok(Some(_)) = codec::decode(&mut buffer) {}
+}
+
+/// What a Go binary says of its build: no file makes the reader panic, or read more than there is.
+pub fn buildinfo(data: &[u8]) {
+    crate::toolchain::fuzz_buildinfo(data);
 }
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.
