@@ -94,6 +94,12 @@ pub(crate) fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
     parse(section).map_err(|problem| BuildInfoError::Damaged { path: path.to_owned(), problem })
 }
 
+/// The Go that built the program at `path`; nothing where none did. Blocking, as [`read`] is.
+#[must_use]
+pub fn built_with(path: &Utf8Path) -> Option<String> {
+    read(path).ok().map(|info| info.go)
+}
+
 /// The bytes of `.go.buildinfo`, cut at [`MAX_INFO`].
 fn section<'data, R: ReadRef<'data>>(data: R) -> object::Result<Option<&'data [u8]>> {
     let header = FileHeader64::<Endianness>::parse(data)?;

@@ -46,7 +46,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
-pub use buildinfo::BuildInfoError;
+pub use buildinfo::{BuildInfoError, built_with};
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};
