@@ -24,8 +24,8 @@ mod relay; // bytes between a client and dlv
 mod relays; // the runtime that relays run on
 mod sweep; // what a killed daemon left
 
-pub mod go_processes; // what can be attached to
 pub mod dap; // the protocol, as a client
+pub mod go_processes; // what can be attached to
 pub mod holder; // who has a foreign port
 pub mod ports; // a port, held
 pub mod process_tree; // descendants, from /proc

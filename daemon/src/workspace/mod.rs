@@ -69,7 +69,8 @@ mod tests {
             hint: None,
             place,
         };
-        let placed = at_its_place(&problem(Some((3, 7))), "/w/a/devcontainer.json".into(), "/w".into()).expect("placed");
+        let placed =
+            at_its_place(&problem(Some((3, 7))), "/w/a/devcontainer.json".into(), "/w".into()).expect("placed");
         assert_eq!((placed.path.as_str(), placed.line, placed.column), ("/w/a/devcontainer.json", 3, 7));
         assert_eq!(placed.message, "`secrets`: no list");
         assert_eq!(at_its_place(&problem(None), "/w/a/devcontainer.json".into(), "/w".into()), None, "it has no place");
