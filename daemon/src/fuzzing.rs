@@ -12,7 +12,13 @@ use crate::workspace::files::substitute::{Substitution, substitute};
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 2] = [("devcontainer", devcontainer), ("substitution", substitution)];
+pub const TARGETS: [(&str, Target); 3] =
+    [("buildinfo", buildinfo), ("devcontainer", devcontainer), ("substitution", substitution)];
+
+/// What a Go binary says of its build: no file makes the reader panic, or read more than there is.
+pub fn buildinfo(data: &[u8]) {
+    crate::toolchain::fuzz_buildinfo(data);
+}
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.
 pub fn devcontainer(data: &[u8]) {
