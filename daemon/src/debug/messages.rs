@@ -34,6 +34,10 @@ pub struct LeaseOrder {
     pub cwd: Utf8PathBuf,
     /// dlv's environment, complete.
     pub env: BTreeMap<String, String>,
+    /// Another dlv than the workspace's.
+    pub dlv: Option<Utf8PathBuf>,
+    /// Further flags of dlv.
+    pub flags: Vec<String>,
 }
 
 /// What a lease serves.

@@ -161,12 +161,46 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** A mistake in a file. */
+export type FileProblem = {
+  /** The file's absolute path. */
+  path: string;
+  /** The line, from 1. */
+  line: number;
+  /** The character in the line, from 1. */
+  column: number;
+  /** The registry's code, such as `BUR203`. */
+  code: string;
+  /** What is wrong. */
+  message: string;
+  /** What to do next. */
+  hint: string | null;
+};
+
 /** Params of `burrow/reload/follow`. */
 export type FollowReloadParams = {
   /** The reload's name. */
   id: string;
   /** How long to wait for something to happen. */
   waitMs: number;
+};
+
+/** A running Go program. */
+export type GoProcess = {
+  /** Its process. */
+  pid: number;
+  /** The name of its file. */
+  name: string;
+  /** Its command line, its words apart by a space. */
+  commandLine: string;
+  /** The Go that built it, such as `go1.26.8`. */
+  go: string;
+};
+
+/** Running Go programs, the newest first. */
+export type GoProcesses = {
+  /** The programs of the daemon's user. */
+  processes: Array<GoProcess>;
 };
 
 /** How a program under `dlv --headless` comes about. */
@@ -353,6 +387,10 @@ export type LeaseParams = {
   to: string | null;
   /** For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts. */
   follow: boolean;
+  /** The absolute path of another dlv than the workspace's. */
+  dlv: string | null;
+  /** Flags of dlv besides those that say where it listens, such as `--check-go-version=false`. */
+  flags: Array<string>;
 };
 
 /** The state of a lease. */
@@ -1025,6 +1063,8 @@ export type WorkspaceStatus = {
   state: WorkspaceState;
   /** Why it is not `ready`; empty otherwise. */
   reasons: Array<Reason>;
+  /** What is wrong with the files that the daemon reads, each at its place. */
+  problems: Array<FileProblem>;
   /** The generation of tools that is active, if any. */
   generation: number | null;
   /** Its lifecycle hooks, in the order in which they run. */
@@ -1087,6 +1127,8 @@ export interface Requests {
   "burrow/debug/release": { params: ReleaseParams; result: Released };
   /** Ends whatever of ours sits on a port. */
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
+  /** The Go programs that run, for one who wants to attach to one. */
+  "burrow/debug/processes": { params: NoParams; result: GoProcesses };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
   /** Builds and runs programs, and does so again whenever their files change, until the session ends. */

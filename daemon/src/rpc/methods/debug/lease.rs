@@ -10,7 +10,7 @@ use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
     let service = service(&params)?;
-    let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, .. } = params;
+    let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, dlv, flags, .. } = params;
     let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
     if !trusted {
@@ -34,6 +34,8 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         purpose,
         cwd,
         env: environment,
+        dlv: dlv.map(Into::into),
+        flags,
     };
     let closed = session.closed();
     tokio::select! {
