@@ -127,6 +127,12 @@ registry! {
     DiskFull = 412 "disk-full";
     /// The tool is not known by that name.
     ToolUnknown = 413 "tool-unknown";
+    /// Pins of one tool exclude each other.
+    PinsConflict = 414 "pins-conflict";
+    /// A file that pins tools cannot be read.
+    PinFile = 416 "pin-file";
+    /// Nobody agreed to write into this repository.
+    ConsentNeeded = 418 "consent-needed";
 
     /// All debug ports are taken.
     PortsTaken = 501 "ports-taken";

@@ -342,6 +342,7 @@ mod tests {
             module: None,
             package: "a.example/t".into(),
             version: "v1.0.0".into(),
+            open: None,
             h1: None,
             builder: "1.26.8".parse().unwrap(),
             sha256: None,

@@ -56,6 +56,12 @@ pub(crate) fn place(workspace: &Utf8Path, layout: &WorkspaceLayout) -> Result<Lo
     Ok(LockPlace { path: real.unwrap_or(path), shared: true })
 }
 
+/// The paths that decide where the lock file of `workspace` lies and what it says.
+pub(crate) fn looked_at(workspace: &Utf8Path) -> [Utf8PathBuf; 2] {
+    let folder = workspace.join(FOLDER);
+    [folder.join(NAME), folder]
+}
+
 fn canonical(path: &Utf8Path) -> Result<Option<Utf8PathBuf>, ToolchainError> {
     match path.canonicalize_utf8() {
         Ok(path) => Ok(Some(path)),

@@ -20,6 +20,7 @@ mod environment; // the environment of a build
 mod go; // the effective Go
 mod lock; // the lock file
 mod pins; // pure: pins + lock + table -> what is wanted
+mod sources; // the files in which a project pins tools
 mod sumdb; // pure: whether the checksum database vouches for a module
 
 mod generations; // the sets of tools, and which is active
@@ -27,6 +28,7 @@ mod store; // binaries by digest
 mod verify; // whether a binary is still what was recorded
 
 mod install; // download and build
+mod lookup; // versions that only the module proxy knows
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
 mod queue; // pure: which operation runs

@@ -11,12 +11,15 @@ use burrow_protocol::toolchain::{RepairAction, RepairVerb};
 use tokio::sync::mpsc;
 
 use super::ToolchainContext;
+use super::compat::Compat;
 use super::environment::{self, BuildFolders};
 use super::error::ToolchainError;
 use super::generations::{Generations, InstalledTool, Manifest};
 use super::install::{Installer, Step, blocking};
 use super::lock;
+use super::lookup::Lookup;
 use super::observe::{self, Active, Asked, Observation, Relax, observe};
+use super::pins::{self, Choice};
 use super::repair::{self, Plan};
 use super::store::Store;
 use super::verify::Depth;
@@ -110,8 +113,8 @@ struct Operation {
 
 impl Operation {
     async fn repair(self, locked: bool) -> Result<Done, ToolchainError> {
-        let Observation { asked, active, at_hand, surplus } = self.look(Relax::Nothing).await?;
-        let asked = asked?;
+        let Observation { asked, active, at_hand, surplus, looked_at } = self.look(Relax::Nothing).await?;
+        let mut asked = asked?;
         if locked {
             repair::check_locked(&asked)?;
         }
@@ -122,10 +125,18 @@ impl Operation {
             let (context, installed) = (Arc::clone(&self.context), active.is_some());
             blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
-            return settle(Observation { asked: Ok(asked), active, at_hand, surplus }, Vec::new(), notes);
+            return settle(Observation { asked: Ok(asked), active, at_hand, surplus, looked_at }, Vec::new(), notes);
         }
-        let actions = match self.build(&asked, &plan).await {
-            Ok(built) => {
+        let built = match self.look_up(&mut asked).await {
+            Ok(false) => self.build(&asked, &plan).await.map(|built| (plan, built)),
+            Ok(true) => {
+                let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
+                self.build(&asked, &plan).await.map(|built| (plan, built))
+            }
+            Err(error) => Err(error),
+        };
+        let actions = match built {
+            Ok((plan, built)) => {
                 let this = self.clone();
                 let (actions, told) = blocking(move || {
                     let (manifest, actions) = this.apply(&plan, built, active.as_ref())?;
@@ -149,11 +160,12 @@ impl Operation {
     async fn update(self, name: Option<String>) -> Result<Done, ToolchainError> {
         let relax = name.clone().map_or(Relax::All, Relax::Tool);
         let seen = self.look(relax).await?;
-        let asked = seen.asked?;
+        let mut asked = seen.asked?;
         if let Some(name) = name.as_ref().filter(|name| !asked.choices.iter().any(|choice| choice.name == **name)) {
             let known = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
         }
+        self.look_up(&mut asked).await?;
         let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
         let built = self.build(&asked, &plan).await?;
         let this = self.clone();
@@ -190,6 +202,52 @@ impl Operation {
 
     async fn finish(self, actions: Vec<RepairAction>, notes: Vec<String>) -> Result<Done, ToolchainError> {
         settle(self.look(Relax::Nothing).await?, actions, notes)
+    }
+
+    /// Completes the choices that only the module proxy can complete; whether there were any.
+    async fn look_up(&self, asked: &mut Asked) -> Result<bool, ToolchainError> {
+        let is_open = |choice: &Choice| choice.wanted.as_ref().is_ok_and(|wanted| wanted.open.is_some());
+        if !asked.choices.iter().any(is_open) {
+            return Ok(false);
+        }
+        let this = self.clone();
+        let go = asked.go.clone();
+        let (work, env) = blocking(move || {
+            let work = this.store.work_folder()?;
+            let folders = BuildFolders { root: work.path.clone() };
+            Ok((work, environment::for_build(&this.caller.env, &this.context.workspace, &go, &folders)))
+        })
+        .await?;
+        let lookup = Lookup { go: &asked.go, env, folder: work.path.clone(), gos: asked.gos() };
+        let mut found = Vec::new();
+        for (index, wanted) in asked.choices.iter().enumerate() {
+            let Ok(wanted) = &wanted.wanted else { continue };
+            let Some(query) = &wanted.open else { continue };
+            match lookup.resolve(wanted, query).await {
+                Ok(resolved) => found.push((index, Ok(resolved))),
+                // That one tool has no version is its own affair.
+                Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
+                Err(error) => return Err(error),
+            }
+        }
+        let own = asked.go.version;
+        for (index, resolved) in found {
+            let choice = &mut asked.choices[index];
+            match resolved {
+                Ok(resolved) => {
+                    if let Ok(wanted) = &mut choice.wanted {
+                        pins::complete(wanted, resolved, Compat::built_in(), own);
+                    }
+                }
+                Err(error) => choice.wanted = Err(error),
+            }
+        }
+        blocking(move || {
+            work.remove();
+            Ok(())
+        })
+        .await?;
+        Ok(true)
     }
 
     async fn build(&self, asked: &Asked, plan: &Plan) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {

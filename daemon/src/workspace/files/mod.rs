@@ -1,7 +1,11 @@
 //! Parsers of the files in a workspace. No state and no effects but reading: every module may use them, before trust too.
 
+pub mod bingo;
 pub mod devcontainer;
 pub mod go_mod;
 pub mod go_work;
+pub mod mise;
 pub mod root;
 pub mod substitute;
+pub mod text;
+pub mod tool_versions;
