@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # The workspace that `make run` opens.
 DIR ?= $(CURDIR)/tests/fixtures/hello-api
+# How long `make fuzz` gives each target.
+FUZZ_SECONDS ?= 60
 
 .PHONY: help
 help: ## This list
@@ -25,6 +27,11 @@ build: ## The static release binary: dist/burrow
 	    mv dist/burrow.new dist/burrow
 	fi
 	echo "dist/burrow: $$(stat -c %s dist/burrow) bytes"
+
+.PHONY: feature
+feature: ## The Dev Container Feature, for this processor: dist/features/burrow
+	@$(MAKE) build
+	.devcontainer/features/package dist/features dist/burrow
 
 .PHONY: run
 run: ## Opens tests/fixtures/hello-api (or DIR=...) and debugs it
@@ -64,6 +71,16 @@ bench: ## Medians and ratios of what is measured
 	@tests/require rust cc go
 	$(MAKE) build
 	BURROW_BIN=$(CURDIR)/dist/burrow cargo bench -q --locked --profile dev -p burrow --bench burrow
+
+.PHONY: fuzz
+fuzz: ## Fuzzes every parser of untrusted text, each for FUZZ_SECONDS (60)
+	@tests/require rust cc nightly fuzz
+	# What is found lands in fuzz/artifacts; grown inputs stay out of the corpora that are checked in.
+	for name in $$(ls fuzz/corpus); do
+	    mkdir -p "target/fuzz/$$name"
+	    printf '\n== %s\n' "$$name"
+	    cargo +nightly fuzz run "$$name" "target/fuzz/$$name" "fuzz/corpus/$$name" -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
+	done
 
 .PHONY: generate
 generate: ## Writes what is generated from protocol/

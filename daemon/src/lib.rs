@@ -11,6 +11,9 @@ pub mod coded;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+pub mod duration;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hex;
 mod memory;
 pub mod model;

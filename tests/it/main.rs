@@ -3,10 +3,12 @@
 //! One crate for all of them, so that the binary is linked once. A part's tests lie in the file of its name.
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
+mod container;
 mod daemon;
 mod debug;
 mod errors;
 mod faults;
+mod fuzz_corpora;
 mod hooks;
 mod machine;
 mod process;

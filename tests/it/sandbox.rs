@@ -169,6 +169,16 @@ impl Sandbox {
         self
     }
 
+    /// What a test run keeps for the next one.
+    pub(crate) fn cache_dir() -> Utf8PathBuf {
+        tools::cache_dir()
+    }
+
+    /// This repository.
+    pub(crate) fn repository() -> Utf8PathBuf {
+        Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize_utf8().unwrap()
+    }
+
     /// Replaces a file of the workspace while the test runs.
     pub(crate) fn change(&self, path: &str, text: &str) {
         write_file(&self.workspace.join(path), text);
@@ -212,6 +222,13 @@ impl Sandbox {
     /// Runs `command` to its end.
     pub(crate) fn run(&self, command: Command) -> Run {
         self.start(command).finish()
+    }
+
+    /// Runs `program ARGS` to its end.
+    pub(crate) fn run_program<'a>(&self, program: impl AsRef<OsStr>, args: impl IntoIterator<Item = &'a str>) -> Run {
+        let mut command = self.command(program);
+        command.args(args);
+        self.run(command)
     }
 
     /// What `burrow status --json` prints.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::HooksContext;
 use super::actor::reason;
-use super::command::{Command, stages};
+use super::command::Command;
 use super::error::HookError;
 use super::evidence::{self, Runner};
 use super::fate::Fate;
@@ -85,7 +85,7 @@ impl Engine {
     ) -> (Self, mpsc::Receiver<Report>) {
         let (reports, receiver) = mpsc::channel(REPORTS);
         let mut machine = Machine::new(context.container.clone(), opened.entries, opened.next_number);
-        machine.configure(stages(&context.settings.borrow()));
+        machine.configure(context.settings.borrow().stages.clone());
         let engine = Self {
             context,
             machine,
@@ -172,7 +172,7 @@ impl Engine {
         match input {
             Input::Request(request) => self.request(request),
             Input::SettingsChanged => {
-                let stages = stages(&self.context.settings.borrow());
+                let stages = self.context.settings.borrow().stages.clone();
                 self.machine.configure(stages);
                 None
             }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use burrow_protocol::settings::SingleCommand;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::command::Command;
+use super::command::{Action, Command};
 use super::machine::{Cause, Job};
+use crate::duration;
 use crate::process::{self, ShimSpec, Survivors};
 use crate::workspace::files::devcontainer::Settings;
 use crate::workspace::files::substitute::{SubstituteError, Substitution, substitute};
@@ -40,8 +41,9 @@ pub(crate) fn spec(
         // Its caller's shell has done all that is to be done to it.
         Cause::Exec { argv, cwd, .. } => (argv.clone(), job.caller.env.as_ref().clone(), cwd.clone()),
         Cause::Due | Cause::Retry | Cause::Again => {
-            let env = environment(place, &job.caller.env)?;
-            (arguments(place, &command.line, &env)?, env, place.workspace.to_owned())
+            let env = environment(place, &job.caller.env, command)?;
+            let cwd = folder_of(place, command, &env)?;
+            (arguments(place, &command.action, &env)?, env, cwd)
         }
     };
     Ok(ShimSpec {
@@ -52,7 +54,8 @@ pub(crate) fn spec(
         argv,
         env,
         cwd,
-        timeout_ms: None,
+        // Of a service it limits the time until it is ready.
+        timeout_ms: command.timeout.filter(|_| !command.background).map(duration::to_millis),
         grace_ms: GRACE_MS,
         leak_ms: LEAK_MS,
         survivors: Survivors::KeepOnSuccess,
@@ -66,30 +69,48 @@ pub(crate) fn secrets(settings: &Settings, env: &BTreeMap<String, String>) -> Ve
     values.filter(|value| value.len() >= 4).cloned().collect()
 }
 
-/// The caller's environment with `remoteEnv` over it: `null` unsets.
+/// The caller's environment with `remoteEnv` over it, and over that what the command sets: `null` unsets.
 fn environment(
     place: &Place<'_>,
     caller: &BTreeMap<String, String>,
+    command: &Command,
 ) -> Result<BTreeMap<String, String>, SubstituteError> {
     let mut env = caller.clone();
-    for (name, value) in &place.settings.devcontainer.remote_env {
-        match value {
-            Some(value) => env.insert(name.clone(), substitute(value, &place.substitution(caller))?),
-            None => env.remove(name),
-        };
+    for layer in [&place.settings.devcontainer.remote_env, &command.env] {
+        let below = env.clone();
+        for (name, value) in layer {
+            match value {
+                Some(value) => env.insert(name.clone(), substitute(value, &place.substitution(&below))?),
+                None => env.remove(name),
+            };
+        }
     }
     Ok(env)
 }
 
+/// Where the command runs: its own folder counts from the workspace folder.
+fn folder_of(
+    place: &Place<'_>,
+    command: &Command,
+    env: &BTreeMap<String, String>,
+) -> Result<Utf8PathBuf, SubstituteError> {
+    let Some(cwd) = &command.cwd else { return Ok(place.workspace.to_owned()) };
+    Ok(place.workspace.join(substitute(cwd, &place.substitution(env))?))
+}
+
 fn arguments(
     place: &Place<'_>,
-    line: &SingleCommand,
+    action: &Action,
     env: &BTreeMap<String, String>,
 ) -> Result<Vec<String>, SubstituteError> {
     let context = place.substitution(env);
-    match line {
-        SingleCommand::Shell(line) => Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), substitute(line, &context)?]),
-        SingleCommand::Exec(argv) => argv.iter().map(|argument| substitute(argument, &context)).collect(),
+    match action {
+        Action::Run(SingleCommand::Shell(line)) => {
+            Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), substitute(line, &context)?])
+        }
+        Action::Run(SingleCommand::Exec(argv)) => argv.iter().map(|argument| substitute(argument, &context)).collect(),
+        // In the shim's child that is the very binary of the shim.
+        Action::Uses(step) => Ok(["/proc/self/exe", "step", step.as_str()].map(str::to_owned).to_vec()),
     }
 }
 
@@ -103,12 +124,13 @@ impl Place<'_> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use burrow_protocol::hooks::{HookName, HookOrigin};
-    use burrow_protocol::settings::SingleCommand;
+    use burrow_protocol::settings::{BuiltInStep, SingleCommand};
 
     use super::{Place, spec};
-    use crate::hooks::command::Command;
+    use crate::hooks::command::{Action, Command};
     use crate::hooks::machine::{Cause, Job};
     use crate::hooks::record::RunId;
     use crate::process::{Caller, ShimSpec};
@@ -136,9 +158,37 @@ mod tests {
     }
 
     fn built(job: &Job, line: SingleCommand) -> ShimSpec {
+        launched(job, &Command::new("", line))
+    }
+
+    fn launched(job: &Job, command: &Command) -> ShimSpec {
         let settings = settings();
         let place = Place { workspace: "/workspaces/api".into(), container_id: "c", settings: &settings };
-        spec(&place, job, &Command::new("", line), "/state/runs/1-postCreate/main".into()).unwrap()
+        spec(&place, job, command, "/state/runs/1-postCreate/main".into()).unwrap()
+    }
+
+    #[test]
+    fn a_named_command_has_its_own_folder_environment_and_time() {
+        let mut command = Command::new("seed", SingleCommand::Shell("make".to_owned()));
+        command.cwd = Some("${containerEnv:SUB}/db".to_owned());
+        command.env = [("SUB", Some("api")), ("BIN", Some("${containerEnv:BIN}:/x")), ("HOME", None)]
+            .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .into();
+        command.timeout = Some(Duration::from_secs(30));
+        let spec = launched(&job(Cause::Due), &command);
+        assert_eq!(spec.cwd, "/workspaces/api/api/db", "relative to the workspace folder");
+        assert_eq!(spec.env.get("BIN").map(String::as_str), Some("/home/me/bin:/x"), "over remoteEnv");
+        assert_eq!(spec.env.get("HOME"), None, "null unsets");
+        assert_eq!(spec.timeout_ms, Some(30_000));
+        command.background = true;
+        assert_eq!(launched(&job(Cause::Due), &command).timeout_ms, None, "a service has time for good");
+    }
+
+    #[test]
+    fn a_built_in_step_is_this_very_binary() {
+        let mut command = Command::new("deps", SingleCommand::Shell(String::new()));
+        command.action = Action::Uses(BuiltInStep::Modules);
+        assert_eq!(launched(&job(Cause::Due), &command).argv, ["/proc/self/exe", "step", "modules"]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn stage(hook: HookName, origin: HookOrigin) -> Stage {
-        Stage { hook, origin, commands: vec![command("")] }
+        Stage { hook, origin, commands: vec![command("")], jobs: None }
     }
 
     fn entry(hook: HookName, origin: HookOrigin, fate: Fate) -> Entry {

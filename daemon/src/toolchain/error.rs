@@ -307,9 +307,10 @@ impl Coded for ToolchainError {
                 "use an image with Go {asked} or newer, such as `{}`, or set GOTOOLCHAIN=auto",
                 image(*asked)
             )),
-            Self::NoVersionFits { many: true, .. } => {
-                Some("join the modules by a go.work, raise the older `go` line, or open one of them with `--workspace`".into())
-            }
+            Self::NoVersionFits { many: true, .. } => Some(
+                "join the modules by a go.work, raise the older `go` line, or open one of them with `--workspace`"
+                    .into(),
+            ),
             Self::NoneUpstream { tool, .. } => Some(format!("pin another version of {tool}, or use a newer Go")),
             Self::PinsConflict { tool, .. } => {
                 Some(format!("make the pins equal, or name one version in `customizations.burrow.tools.{tool}`"))

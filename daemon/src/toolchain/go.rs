@@ -317,9 +317,9 @@ fn modules_below(workspace: &Utf8Path) -> (Vec<Utf8PathBuf>, Vec<Utf8PathBuf>) {
         let mut next = Vec::new();
         for folder in &level {
             let Ok(entries) = folder.read_dir_utf8() else { continue };
-            let folders = entries.flatten().filter(|entry| {
-                entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_looked_into(entry.file_name())
-            });
+            let folders = entries
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_looked_into(entry.file_name()));
             for entry in folders.take(left) {
                 left -= 1;
                 let path = entry.into_path();

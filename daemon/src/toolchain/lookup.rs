@@ -134,11 +134,8 @@ impl Lookup<'_> {
             cwd: self.folder.clone(),
         };
         let told = if version.is_empty() { "its versions" } else { version };
-        let failed = |detail: String| ToolchainError::Download {
-            module: module.to_owned(),
-            version: told.to_owned(),
-            detail,
-        };
+        let failed =
+            |detail: String| ToolchainError::Download { module: module.to_owned(), version: told.to_owned(), detail };
         let output = run::output(command, DEADLINE).await.map_err(|error| match error {
             crate::process::ProcessError::Deadline { deadline, .. } => {
                 failed(format!("no answer within {} seconds", deadline.as_secs()))

@@ -194,9 +194,9 @@ impl Inputs<'_> {
             let pin = release.map(|version| Pin::Exact(version.to_owned())).or_else(|| read_pin(text));
             let expected = "\"auto\", \"latest\", or a version such as \"v0.23.0\" or \"v0.23\"";
             let pin = pin.ok_or_else(|| self.invalid(name, text, from, expected))?;
-            Ok(Deciding { pin, text: text.to_owned(), from: from.to_owned() })
+            Ok::<_, ToolchainError>(Deciding { pin, text: text.to_owned(), from: from.to_owned() })
         };
-        let pins = pins.into_iter().map(read).collect::<Result<_, _>>()?;
+        let pins = pins.into_iter().map(read).collect::<Result<Vec<_>, ToolchainError>>()?;
         Ok(Subject { name, package, pins, table })
     }
 
@@ -207,7 +207,7 @@ impl Inputs<'_> {
         let fitting = table.fitting(self.gos);
         let allowed = fitting.iter().filter(|fitting| subject.allows(fitting.version));
         // A version that needs another Go is taken where the tool gains by it, or where the pin leaves no other.
-        let own = |fitting: &&&Fitting<'_>| table.takes_newer_builder() || fitting.builder == self.gos.own;
+        let own = |fitting: &&Fitting<'_>| table.takes_newer_builder() || fitting.builder == self.gos.own;
         let chosen = allowed.clone().find(own).or_else(|| allowed.clone().find(|_| subject.is_pinned()));
         if let Some(chosen) = chosen {
             let works = format!("that works with {}", self.served);
@@ -242,7 +242,10 @@ impl Inputs<'_> {
         }
         let all = table.fitting(Gos { fetchable: &self.compat.builders, ..self.gos });
         let newest = all.into_iter().find(|fitting| subject.allows(fitting.version))?;
-        let needs = format!("; {} needs a newer Go to build it, and GOTOOLCHAIN or GOPROXY lets none be fetched", newest.version);
+        let needs = format!(
+            "; {} needs a newer Go to build it, and GOTOOLCHAIN or GOPROXY lets none be fetched",
+            newest.version
+        );
         (newest.version != chosen.version).then_some(needs)
     }
 
@@ -281,10 +284,7 @@ impl Inputs<'_> {
             return drifted(format!("{:?} in the lock file is no version", row.version));
         }
         if let Some(pin) = subject.pins.iter().find(|decided| !decided.allows(&row.version)) {
-            return drifted(format!(
-                "the lock file has {}, and {} is pinned in {}",
-                row.version, pin.text, pin.from
-            ));
+            return drifted(format!("the lock file has {}, and {} is pinned in {}", row.version, pin.text, pin.from));
         }
         let builder = match self.builder(subject, &row.version) {
             Ok(builder) => builder,
@@ -610,7 +610,8 @@ mod tests {
         };
         let mut given = all();
         assert_eq!(given.choose("gopls", &["1.26.8"]).unwrap().version, "v0.22.0");
-        let expected = [("v0.21.1", "pinned in go.mod"), ("v0.20.0", "pinned in .bingo/gopls.mod"), ("v0.19.1", "mise.toml")];
+        let expected =
+            [("v0.21.1", "pinned in go.mod"), ("v0.20.0", "pinned in .bingo/gopls.mod"), ("v0.19.1", "mise.toml")];
         for (level, (version, why)) in expected.into_iter().enumerate() {
             given = all();
             given.settings.clear();
@@ -628,9 +629,8 @@ mod tests {
 
     #[test]
     fn modules_that_want_different_tools() {
-        let both = |a: &str, b: &str| {
-            Given::default().file(0, "goimports", a, "a/go.mod").file(0, "goimports", b, "b/go.mod")
-        };
+        let both =
+            |a: &str, b: &str| Given::default().file(0, "goimports", a, "a/go.mod").file(0, "goimports", b, "b/go.mod");
         assert_eq!(both("v0.36.0", "v0.36.0").choose("goimports", &["1.26.8"]).unwrap().version, "v0.36.0");
         let conflict = both("v0.36.0", "v0.42.0").choose("goimports", &["1.26.8"]).unwrap_err();
         assert_eq!(
@@ -639,7 +639,11 @@ mod tests {
         );
         let none = Given::default().choose("dlv", &["1.26.8", "1.22.12"]).unwrap_err();
         assert!(none.to_string().contains("Go 1.26.8 and Go 1.22.12"), "{none}");
-        assert_eq!(Given::default().choose("dlv", &["1.26.8", "1.24.1"]).unwrap().version, "v1.26.3", "one set for both");
+        assert_eq!(
+            Given::default().choose("dlv", &["1.26.8", "1.24.1"]).unwrap().version,
+            "v1.26.3",
+            "one set for both"
+        );
     }
 
     #[test]

@@ -107,9 +107,7 @@ pub(crate) fn plan(
         let name = &choice.name;
         let installed = active.and_then(|active| active.tool(name));
         let (tool, condition) = match (&choice.wanted, installed) {
-            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool) => {
-                (tool, condition)
-            }
+            (Ok(wanted), Some((tool, condition))) if condition.is_whole() && fits(wanted, tool) => (tool, condition),
             (Ok(wanted), installed) => {
                 let why = why(wanted, installed);
                 match at_hand.get(name) {

@@ -52,11 +52,7 @@ pub(crate) fn looked_at(workspace: &Utf8Path, modules: &[Module]) -> BTreeSet<Ut
 ///
 /// # Errors
 /// [`ToolchainError::PinFile`]: with a file that cannot be read nobody can say what is pinned.
-pub(crate) fn read(
-    workspace: &Utf8Path,
-    modules: &[Module],
-    compat: &Compat,
-) -> Result<FilePins, ToolchainError> {
+pub(crate) fn read(workspace: &Utf8Path, modules: &[Module], compat: &Compat) -> Result<FilePins, ToolchainError> {
     let mut go_mod = Level::new();
     for module in modules {
         let from = told(workspace, &module.folder.join("go.mod"));

@@ -292,7 +292,7 @@ impl Machine {
             before.push((key, last));
             commands.push(RecordedCommand {
                 name: command.name.clone(),
-                line: command.line.clone(),
+                line: command.action.line(),
                 hash: command.hash.clone(),
                 fate: Fate::Running,
             });

@@ -37,6 +37,7 @@ fn machine(stages: &[(HookName, HookOrigin, &[&str])]) -> Machine {
         hook: *hook,
         origin: *origin,
         commands: names.iter().map(|name| command(name)).collect(),
+        jobs: None,
     });
     machine.configure(stages.collect());
     machine

@@ -3,31 +3,15 @@
 //! A mistake never hides the rest: what can be read is used, and every problem is told with its place.
 
 use burrow_protocol::error::ErrorCode;
-use burrow_protocol::hooks::HookName;
+use burrow_protocol::hooks::{HookName, HookOrigin};
 use burrow_protocol::model::Reason;
-use burrow_protocol::settings::{BurrowSettings, HookCommand};
+use burrow_protocol::settings::ToolSetting;
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
-use jsonc_parser::ParseOptions;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
-/// Comments, and the trailing commas that occur in the wild: more than that is no devcontainer.json.
-const DIALECT: ParseOptions = ParseOptions {
-    allow_comments: true,
-    allow_trailing_commas: true,
-    allow_loose_object_property_names: false,
-    allow_missing_commas: false,
-    allow_single_quoted_strings: false,
-    allow_hexadecimal_numbers: false,
-    allow_unary_plus_numbers: false,
-    allow_bare_decimal_point_numbers: false,
-    allow_non_finite_numbers: false,
-    allow_extended_string_escapes: false,
-};
-
-/// What an untagged type wants, in words: serde can only say that nothing fitted.
-const COMMAND_FORMS: &str = "a hook is a string, an array of strings, or an object of those by name";
+use super::hooks::{self, Stage};
+use super::jsonc::{Document, Fault, Node, Place};
 
 /// Everything that a workspace's devcontainer.json says, with what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +22,12 @@ pub struct Settings {
     pub file: Option<Utf8PathBuf>,
     /// The standard properties.
     pub devcontainer: Devcontainer,
-    /// `customizations.burrow`.
-    pub burrow: BurrowSettings,
+    /// `customizations.burrow`, but for its hooks.
+    pub burrow: Burrow,
+    /// All hooks, in the order in which they run: Burrow's own commands of a hook come before the file's.
+    pub stages: Vec<Stage>,
+    /// Hooks that cannot be understood, each with its first mistake: to run nothing would look like having nothing to do.
+    pub hooks_unknown: BTreeMap<HookName, Problem>,
     /// What is wrong, in the order of the file.
     pub problems: Vec<Problem>,
     /// The mistake that keeps anybody from knowing which tools are asked for: none is asked for where the file is silent,
@@ -58,12 +46,21 @@ impl Settings {
 /// The standard properties that Burrow acts on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Devcontainer {
-    /// The hooks' commands. `onStartupCommand`, which is no standard property, counts as `onStartup`.
-    pub hooks: IndexMap<HookName, HookCommand>,
     /// `remoteEnv`; `None` unsets a variable.
     pub remote_env: IndexMap<String, Option<String>>,
     /// `remoteUser`.
     pub remote_user: Option<String>,
+}
+
+/// The settings of `customizations.burrow` that are no hooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Burrow {
+    /// Names of variables whose values are masked in logs.
+    pub secrets: Vec<String>,
+    /// Go tools by name.
+    pub tools: BTreeMap<String, ToolSetting>,
+    /// Whether an edited command is due again.
+    pub rerun_on_change: bool,
 }
 
 /// One mistake in the file.
@@ -75,8 +72,8 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    /// Line and column, both from 1, where they are known.
-    pub place: Option<(u32, u32)>,
+    /// Where, if that is known.
+    pub place: Option<Place>,
 }
 
 impl From<&Problem> for Reason {
@@ -137,109 +134,134 @@ fn locate(root: &Utf8Path, problems: &mut Vec<Problem>) -> Option<Utf8PathBuf> {
 }
 
 /// Reads `text`; `name` stands in messages.
-fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
-    let value: Value = match jsonc_parser::parse_to_serde_value(text, &DIALECT) {
-        Ok(value) => value,
-        Err(error) => {
-            let (line, column) = (narrow(error.line_display()), narrow(error.column_display()));
+pub(crate) fn parse(text: &str, name: &Utf8Path, settings: &mut Settings) {
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(fault) => {
+            let (line, column) = fault.place;
             settings.problems.push(Problem {
                 code: ErrorCode::ConfigSyntax,
-                message: format!("{name}:{line}:{column}: {}", error.kind()),
+                message: format!("{name}:{line}:{column}: {}", fault.why),
                 hint: Some("correct the file; until then none of its hooks and settings count".to_owned()),
-                place: Some((line, column)),
+                place: Some(fault.place),
             });
             return;
         }
     };
-    let Value::Object(mut properties) = value else {
-        settings.problems.push(bad_value(name, "", "the file must hold one object"));
+    let root = document.root();
+    if !root.is_object() {
+        settings.problems.push(bad_value(name, &root.fault("the file must hold one object")));
         return;
-    };
-    let problems = &mut settings.problems;
-    for hook in HookName::ALL {
-        let property = format!("{hook}Command");
-        if let Some(command) = take(&mut properties, &property, name, problems) {
-            if hook == HookName::OnStartup {
-                problems.push(bad_value(
-                    name,
-                    &property,
-                    "the standard knows no such property; write it as `customizations.burrow.hooks.onStartup`",
-                ));
+    }
+    let mut reader = Reader { name, settings };
+    let burrow = root.get("customizations").and_then(|node| node.get("burrow"));
+    reader.hooks(&root, burrow.as_ref());
+    reader.devcontainer(&root);
+    if let Some(node) = burrow {
+        reader.burrow(&node);
+    }
+    settings.problems.sort_by_key(|problem| problem.place);
+}
+
+/// Takes the properties one by one: a mistake in one does not hide the others.
+struct Reader<'a> {
+    name: &'a Utf8Path,
+    settings: &'a mut Settings,
+}
+
+impl Reader<'_> {
+    fn hooks(&mut self, root: &Node<'_>, burrow: Option<&Node<'_>>) {
+        let own = burrow.and_then(|node| node.get("hooks"));
+        for hook in HookName::ALL {
+            if let Some(node) = own.as_ref().and_then(|node| node.get(hook.as_str())) {
+                self.stage(hook, hooks::read_own(hook, &node));
             }
-            settings.devcontainer.hooks.insert(hook, command);
+            if let Some(node) = root.get(&format!("{hook}Command")) {
+                if hook == HookName::OnStartup {
+                    let why =
+                        "the standard knows no such property; write it as `customizations.burrow.hooks.onStartup`";
+                    self.tell(&node.fault(why));
+                }
+                self.stage(hook, hooks::read_standard(hook, HookOrigin::Devcontainer, &node));
+            }
+        }
+        match own.as_ref().map(|node| (node, node.properties())) {
+            Some((node, None)) => self.tell(&node.fault("an object of hooks by name is wanted here")),
+            Some((_, Some(properties))) => {
+                let known = |name: &str| HookName::ALL.into_iter().any(|hook| hook.as_str() == name);
+                for (_, node) in properties.iter().filter(|(name, _)| !known(name)) {
+                    let names = HookName::ALL.map(HookName::as_str).join(", ");
+                    self.tell(&node.fault(format!("there is no such hook; there are {names}")));
+                }
+            }
+            None => {}
         }
     }
-    settings.devcontainer.remote_env = take(&mut properties, "remoteEnv", name, problems).unwrap_or_default();
-    settings.devcontainer.remote_user = take(&mut properties, "remoteUser", name, problems);
-    if let Some(Value::Object(mut customizations)) = properties.remove("customizations") {
-        (settings.burrow, settings.tools_unknown) = take_settings(&mut customizations, name, problems);
-    }
-}
 
-/// `customizations.burrow`, key by key: a mistake in one does not hide the others.
-/// Beside them, the mistake that hides which tools are asked for.
-fn take_settings(
-    customizations: &mut Map<String, Value>,
-    name: &Utf8Path,
-    problems: &mut Vec<Problem>,
-) -> (BurrowSettings, Option<Problem>) {
-    let before = problems.len();
-    let Some(mut burrow) = take::<Map<String, Value>>(customizations, "burrow", name, problems) else {
-        return (BurrowSettings::default(), problems.get(before).cloned());
-    };
-    let before = problems.len();
-    let tools = take(&mut burrow, "tools", name, problems).unwrap_or_default();
-    let tools_unknown = problems.get(before).cloned();
-    let settings = BurrowSettings {
-        hooks: take(&mut burrow, "hooks", name, problems).unwrap_or_default(),
-        secrets: take(&mut burrow, "secrets", name, problems).unwrap_or_default(),
-        tools,
-    };
-    for key in burrow.keys() {
-        problems.push(bad_value(name, &format!("customizations.burrow.{key}"), "there is no such setting"));
-    }
-    (settings, tools_unknown)
-}
-
-/// Takes one property out; one that has the wrong shape is told and counts as absent.
-fn take<T: DeserializeOwned>(
-    properties: &mut Map<String, Value>,
-    key: &str,
-    name: &Utf8Path,
-    problems: &mut Vec<Problem>,
-) -> Option<T> {
-    let value = properties.shift_remove(key).filter(|value| !value.is_null())?;
-    match serde_json::from_value(value) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let why = error.to_string();
-            let why = if why.contains("untagged enum HookCommand") { COMMAND_FORMS } else { &why };
-            problems.push(bad_value(name, key, why));
-            None
+    fn stage(&mut self, hook: HookName, read: Result<Option<Stage>, Vec<Fault>>) {
+        match read {
+            Ok(stage) => self.settings.stages.extend(stage),
+            Err(faults) => {
+                faults.iter().for_each(|fault| self.tell(fault));
+                if let Some(fault) = faults.first() {
+                    self.settings.hooks_unknown.entry(hook).or_insert_with(|| bad_value(self.name, fault));
+                }
+            }
         }
     }
+
+    fn devcontainer(&mut self, root: &Node<'_>) {
+        self.settings.devcontainer.remote_env = self.take(root, "remoteEnv", Node::decode_map).unwrap_or_default();
+        self.settings.devcontainer.remote_user = self.take(root, "remoteUser", Node::decode);
+    }
+
+    fn burrow(&mut self, node: &Node<'_>) {
+        let before = self.settings.problems.len();
+        let Some(properties) = node.properties() else {
+            self.tell(&node.fault("an object is wanted here"));
+            self.settings.tools_unknown = self.settings.problems.get(before).cloned();
+            return;
+        };
+        self.settings.burrow.tools = self.take(node, "tools", Node::decode_map).unwrap_or_default();
+        self.settings.tools_unknown = self.settings.problems.get(before).cloned();
+        self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
+        self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
+        for (key, node) in properties {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange") {
+                self.tell(&node.fault("there is no such setting"));
+            }
+        }
+    }
+
+    /// One property; one that has the wrong shape is told and counts as absent.
+    fn take<'d, T>(&mut self, node: &Node<'d>, key: &str, decode: impl Fn(&Node<'d>) -> Result<T, Fault>) -> Option<T> {
+        decode(&node.get(key)?).map_err(|fault| self.tell(&fault)).ok()
+    }
+
+    fn tell(&mut self, fault: &Fault) {
+        self.settings.problems.push(bad_value(self.name, fault));
+    }
 }
 
-fn bad_value(name: &Utf8Path, property: &str, why: &str) -> Problem {
-    let place = if property.is_empty() { String::new() } else { format!("`{property}`: ") };
+fn bad_value(name: &Utf8Path, fault: &Fault) -> Problem {
+    let (line, column) = fault.place;
+    let property = if fault.path.is_empty() { String::new() } else { format!("`{}`: ", fault.path) };
     Problem {
         code: ErrorCode::ConfigValue,
-        message: format!("{name}: {place}{why}"),
+        message: format!("{name}:{line}:{column}: {property}{}", fault.why),
         hint: Some("correct that property; the others count".to_owned()),
-        place: None,
+        place: Some(fault.place),
     }
-}
-
-fn narrow(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use burrow_protocol::hooks::HookName;
-    use burrow_protocol::settings::HookCommand;
+    use burrow_protocol::hooks::HookOrigin::{Burrow, Devcontainer};
+    use burrow_protocol::settings::BurrowSettings;
 
     use super::{Settings, parse};
+    use crate::workspace::files::hooks::Stage;
 
     fn read(text: &str) -> Settings {
         let mut settings = Settings::default();
@@ -258,10 +280,8 @@ mod tests {
             }"#,
         );
         assert_eq!(settings.problems, []);
-        let Some(HookCommand::Named(commands)) = settings.devcontainer.hooks.get(&HookName::PostCreate) else {
-            panic!("an object is named commands")
-        };
-        assert_eq!(commands.keys().collect::<Vec<_>>(), ["b", "a"], "the order of the file is kept");
+        let names = |stage: &Stage| stage.commands.iter().map(|command| command.name.clone()).collect::<Vec<_>>();
+        assert_eq!(settings.stages.iter().map(names).collect::<Vec<_>>(), [vec!["b", "a"], vec![""]]);
         assert_eq!(settings.devcontainer.remote_env["B"], None, "null unsets");
         assert_eq!(settings.burrow.secrets, ["TOKEN"]);
     }
@@ -280,10 +300,41 @@ mod tests {
             r#"{"postCreateCommand": 7, "postStartCommand": "date", "customizations": {"burrow": {"sekrets": 1, "secrets": ["A"]}}}"#,
         );
         assert_eq!(settings.problems.len(), 2, "{:?}", settings.problems);
-        assert!(settings.problems[0].message.contains("a hook is a string"), "{}", settings.problems[0].message);
-        assert!(settings.devcontainer.hooks.contains_key(&HookName::PostStart));
+        let told = "devcontainer.json:1:23: `postCreateCommand`: a hook is a string";
+        assert!(settings.problems[0].message.starts_with(told), "{}", settings.problems[0].message);
+        assert_eq!(settings.problems[1].place, Some((1, 95)), "{}", settings.problems[1].message);
+        assert_eq!(settings.hooks_unknown.keys().collect::<Vec<_>>(), [&HookName::PostCreate]);
+        assert_eq!(settings.stages[0].hook, HookName::PostStart);
         assert_eq!(settings.burrow.secrets, ["A"]);
         assert_eq!(settings.tools_unknown, None, "no tool is asked for, and that is known");
+    }
+
+    #[test]
+    fn burrows_own_hooks_come_first_within_one_hook() {
+        let text = r#"{"postStartCommand": "x", "onCreateCommand": "x",
+            "customizations": {"burrow": {"hooks": {"postStart": "x"}}}}"#;
+        let order: Vec<_> = read(text).stages.iter().map(|stage| (stage.hook, stage.origin)).collect();
+        let expected =
+            [(HookName::OnCreate, Devcontainer), (HookName::PostStart, Burrow), (HookName::PostStart, Devcontainer)];
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn what_the_schema_offers_is_what_is_read() {
+        let burrow = r#"{"secrets": ["A"], "tools": {"gopls": "auto"}, "rerunOnChange": true,
+            "hooks": {"onStartup": {"commands": {"a": {"uses": "build"}}, "jobs": 1}}}"#;
+        serde_json::from_str::<BurrowSettings>(burrow).unwrap();
+        let settings = read(&format!(r#"{{"customizations": {{"burrow": {burrow}}}}}"#));
+        assert_eq!(settings.problems, []);
+        assert!(settings.burrow.rerun_on_change && settings.burrow.tools.contains_key("gopls"));
+        assert_eq!(settings.stages[0].jobs, Some(1));
+    }
+
+    #[test]
+    fn nesting_without_end_is_a_mistake_and_no_crash() {
+        for open in ["[", "{\"a\":", "[{\"a\":"] {
+            assert!(read(&open.repeat(100_000)).is_broken(), "{open}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl GoMod {
     /// The version at which the module with `package` is required; the longest path that fits is that module's.
     #[must_use]
     pub fn version_of(&self, package: &str) -> Option<&str> {
-        let holds = |module: &str| package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let holds =
+            |module: &str| package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let fitting = self.requires.iter().filter(|(module, _)| holds(module));
         fitting.max_by_key(|(module, _)| module.len()).map(|(_, version)| version.as_str())
     }

@@ -4,6 +4,8 @@ pub mod bingo;
 pub mod devcontainer;
 pub mod go_mod;
 pub mod go_work;
+pub mod hooks;
+pub mod jsonc;
 pub mod mise;
 pub mod root;
 pub mod substitute;

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Runs as root while the image is built. What it leaves: the binary on PATH, whose daemon this container has
+# (/etc/burrow/feature.json), that user's state directory, and the fixed path of the Go tools.
+set -eu
+cd "$(dirname "$0")"
+
+fail() {
+    echo "burrow: $*" >&2
+    exit 1
+}
+
+user=${_REMOTE_USER:-root}
+uid=$(id -u "$user") || fail "there is no user $user in this image, so there is nobody to install for: correct remoteUser"
+group=$(id -g "$user")
+
+machine=$(uname -m)
+binary=bin/burrow-$machine
+[ -f "$binary" ] || fail "this Feature has no binary for $machine, only: $(ls bin). Run \`make feature\` on such a machine"
+
+mkdir -p /usr/local/bin
+cp "$binary" /usr/local/bin/burrow
+chmod 755 /usr/local/bin/burrow
+
+mkdir -p /etc/burrow
+printf '{ "schema": 1, "remoteUser": "%s" }\n' "$user" >/etc/burrow/feature.json
+chmod 644 /etc/burrow/feature.json
+
+# In the container's own layer, never in the home directory: that may be a volume, and outlive the container.
+state=/var/lib/burrow/$uid
+mkdir -p "$state"
+chmod 755 /var/lib/burrow
+chown "$uid:$group" "$state"
+chmod 700 "$state"
+
+# Empty until the first tools are there.
+mkdir -p /usr/local/share/burrow
+ln -sfn "$state/current" /usr/local/share/burrow/tools

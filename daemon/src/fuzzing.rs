@@ -1,0 +1,46 @@
+//! What the fuzz targets of `fuzz/` run: one function a target, which panics where an invariant is broken.
+//!
+//! It is here so that the corpora are replayed by plain `cargo test`, and so that what is fuzzed may stay private. A target
+//! is a function and a row of [`TARGETS`] here, a file and a `[[bin]]` in `fuzz/`, and some inputs in `fuzz/corpus/NAME`.
+
+use std::collections::BTreeMap;
+
+use crate::workspace::files::devcontainer::{self, Settings};
+use crate::workspace::files::substitute::{Substitution, substitute};
+
+/// The body of a target.
+pub type Target = fn(&[u8]);
+
+/// Every target by name.
+pub const TARGETS: [(&str, Target); 2] = [("devcontainer", devcontainer), ("substitution", substitution)];
+
+/// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.
+pub fn devcontainer(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut settings = Settings::default();
+    devcontainer::parse(text, "devcontainer.json".into(), &mut settings);
+    for problem in &settings.problems {
+        assert!(!problem.message.is_empty(), "a problem without words: {problem:?}");
+        let Some((line, column)) = problem.place else { continue };
+        let lines: Vec<_> = text.split('\n').collect();
+        assert!((1..=lines.len()).contains(&(line as usize)), "line {line} of {}", lines.len());
+        let found = lines[line as usize - 1];
+        // One past the end is where something is missing.
+        assert!(
+            (1..=found.chars().count() + 1).contains(&(column as usize)),
+            "{line}:{column} is outside of {found:?}"
+        );
+    }
+}
+
+/// Substitution: no text makes it panic, and where there is no variable nothing changes.
+pub fn substitution(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let env = BTreeMap::from([("SET".to_owned(), "value".to_owned()), ("EMPTY".to_owned(), String::new())]);
+    let context = Substitution { workspace: "/workspaces/api".into(), env: &env, container_id: "id" };
+    match substitute(text, &context) {
+        Ok(result) if !text.contains("${") => assert_eq!(result, text),
+        Ok(_) => {}
+        Err(error) => assert!(text.contains("Env:") || text.contains("env") || text.contains("Env}"), "{error}"),
+    }
+}

@@ -1,0 +1,232 @@
+//! JSON with comments, read so that every value keeps its place in the file: a mistake is told with line and column.
+//!
+//! Not here: what the values mean (`devcontainer`, `hooks`).
+
+use jsonc_parser::ast::{ObjectProp, Value as Syntax};
+use jsonc_parser::common::{Range, Ranged};
+use jsonc_parser::errors::ParseError;
+use jsonc_parser::{CollectOptions, ParseOptions};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Comments, and the trailing commas that occur in the wild: more than that is no devcontainer.json.
+const DIALECT: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Line and column, both from 1; a column counts characters.
+pub type Place = (u32, u32);
+
+/// A file's text and its values.
+#[derive(Debug)]
+pub struct Document<'a> {
+    text: &'a str,
+    root: Syntax<'a>,
+}
+
+/// A value at its place in a document.
+#[derive(Clone, Debug)]
+pub struct Node<'d> {
+    text: &'d str,
+    value: &'d Syntax<'d>,
+    /// `customizations.burrow.secrets`; empty for the document itself.
+    pub path: String,
+}
+
+/// A value that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The property, from the document down.
+    pub path: String,
+    /// What is wrong.
+    pub why: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A text that is no JSON with comments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxFault {
+    /// What is wrong.
+    pub why: String,
+    /// Where.
+    pub place: Place,
+}
+
+impl<'a> Document<'a> {
+    /// Reads `text`.
+    ///
+    /// # Errors
+    /// [`SyntaxFault`].
+    pub fn parse(text: &'a str) -> Result<Self, SyntaxFault> {
+        let fault = |error: ParseError| SyntaxFault {
+            why: error.kind().to_string(),
+            place: (narrow(error.line_display()), narrow(error.column_display())),
+        };
+        let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &DIALECT).map_err(fault)?;
+        let empty = || Syntax::NullKeyword(jsonc_parser::ast::NullKeyword { range: Range::new(0, 0) });
+        Ok(Self { text, root: parsed.value.unwrap_or_else(empty) })
+    }
+
+    /// The value of the whole.
+    #[must_use]
+    pub fn root(&self) -> Node<'_> {
+        Node { text: self.text, value: &self.root, path: String::new() }
+    }
+}
+
+impl<'d> Node<'d> {
+    /// The properties in the order of the file, `null` ones left out; none where it is no object. Of two with one name the
+    /// later counts, in the place of the first.
+    #[must_use]
+    pub fn properties(&self) -> Option<Vec<(&'d str, Node<'d>)>> {
+        let object = self.value.as_object()?;
+        let mut properties: Vec<(&str, Node<'_>)> = Vec::with_capacity(object.properties.len());
+        for property in &object.properties {
+            let name = property.name.as_str();
+            let node = self.child(property);
+            match properties.iter_mut().find(|(other, _)| *other == name) {
+                Some(earlier) => earlier.1 = node,
+                None => properties.push((name, node)),
+            }
+        }
+        properties.retain(|(_, node)| !matches!(node.value, Syntax::NullKeyword(_)));
+        Some(properties)
+    }
+
+    /// One property of an object; none where it is absent or `null`, or this is no object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Node<'d>> {
+        let object = self.value.as_object()?;
+        let property = object.properties.iter().rev().find(|property| property.name.as_str() == name)?;
+        Some(self.child(property)).filter(|node| !matches!(node.value, Syntax::NullKeyword(_)))
+    }
+
+    /// The elements of an array; none where it is no array.
+    #[must_use]
+    pub fn elements(&self) -> Option<Vec<Node<'d>>> {
+        let array = self.value.as_array()?;
+        let element = |(index, value)| Node { text: self.text, value, path: format!("{}[{index}]", self.path) };
+        Some(array.elements.iter().enumerate().map(element).collect())
+    }
+
+    /// The text of a string.
+    #[must_use]
+    pub fn string(&self) -> Option<&'d str> {
+        self.value.as_string_lit().map(|string| string.value.as_ref())
+    }
+
+    /// Whether it is an object.
+    #[must_use]
+    pub const fn is_object(&self) -> bool {
+        matches!(self.value, Syntax::Object(_))
+    }
+
+    /// The value as a type. A fault names the innermost value that does not fit.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        serde_json::from_value(to_json(self.value)).map_err(|error| self.fault(error.to_string()))
+    }
+
+    /// [`Self::decode`] for each element of an array.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn decode_list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Fault> {
+        let elements = self.elements().ok_or_else(|| self.fault("an array is wanted here"))?;
+        elements.iter().map(Self::decode).collect()
+    }
+
+    /// [`Self::decode`] for each property of an object, `null` ones too.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn decode_map<T: DeserializeOwned, M: FromIterator<(String, T)>>(&self) -> Result<M, Fault> {
+        let object = self.value.as_object().ok_or_else(|| self.fault("an object is wanted here"))?;
+        let entry =
+            |property: &'d ObjectProp<'d>| Ok((property.name.as_str().to_owned(), self.child(property).decode()?));
+        object.properties.iter().map(entry).collect()
+    }
+
+    /// Something that is wrong with this value.
+    #[must_use]
+    pub fn fault(&self, why: impl Into<String>) -> Fault {
+        Fault { path: self.path.clone(), why: why.into(), place: place(self.text, self.value.range().start) }
+    }
+
+    fn child(&self, property: &'d ObjectProp<'d>) -> Self {
+        let name = property.name.as_str();
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        Node { text: self.text, value: &property.value, path }
+    }
+}
+
+fn to_json(value: &Syntax<'_>) -> Value {
+    match value {
+        Syntax::StringLit(string) => Value::String(string.value.to_string()),
+        // One that no number type can hold stays a text, which nothing takes for a number.
+        Syntax::NumberLit(number) => serde_json::from_str(number.value).unwrap_or_else(|_| number.value.into()),
+        Syntax::BooleanLit(boolean) => Value::Bool(boolean.value),
+        Syntax::Object(object) => {
+            let pair = |property: &ObjectProp<'_>| (property.name.as_str().to_owned(), to_json(&property.value));
+            Value::Object(object.properties.iter().map(pair).collect())
+        }
+        Syntax::Array(array) => Value::Array(array.elements.iter().map(to_json).collect()),
+        Syntax::NullKeyword(_) => Value::Null,
+    }
+}
+
+fn place(text: &str, byte: usize) -> Place {
+    let before = &text[..byte];
+    let line = before.rsplit('\n').next().unwrap_or(before);
+    (narrow(before.matches('\n').count() + 1), narrow(line.chars().count() + 1))
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::Document;
+
+    #[test]
+    fn a_wrong_value_has_its_own_place() {
+        let text = "{\n  \"a\": {\"ö\": [\"x\", 7]}, // seven\n  \"b\": {\"c\": 1, \"d\": \"e\"}\n}";
+        let document = Document::parse(text).unwrap();
+        let root = document.root();
+        let list = root.get("a").unwrap().get("ö").unwrap();
+        let fault = list.decode_list::<String>().unwrap_err();
+        assert_eq!((fault.path.as_str(), fault.place), ("a.ö[1]", (2, 20)), "{}", fault.why);
+        let fault = root.get("b").unwrap().decode_map::<u32, BTreeMap<_, _>>().unwrap_err();
+        assert_eq!((fault.path.as_str(), fault.place), ("b.d", (3, 22)), "{}", fault.why);
+    }
+
+    #[test]
+    fn properties_as_json_has_them() {
+        let document = Document::parse(r#"{"a": 1, "b": null, "c": 2, "a": 3}"#).unwrap();
+        let properties = document.root().properties().unwrap();
+        let values: Vec<(&str, u32)> = properties.iter().map(|(name, node)| (*name, node.decode().unwrap())).collect();
+        assert_eq!(values, [("a", 3), ("c", 2)], "the later of two counts, null is absence");
+        assert_eq!(document.root().get("a").unwrap().decode::<u32>().unwrap(), 3);
+        assert!(document.root().get("b").is_none());
+    }
+
+    #[test]
+    fn an_empty_text_is_no_object() {
+        assert!(!Document::parse("// nothing\n").unwrap().root().is_object());
+    }
+}
