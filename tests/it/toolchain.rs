@@ -1,5 +1,6 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
+mod choice;
 mod proxy;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -49,9 +50,9 @@ fn installs_locks_and_then_has_nothing_to_do() {
 
     let run = sandbox.burrow(["tools", "repair"]).exits(0).tells("building dlv v1.0.0").tells("wrote ");
     assert_snapshot!(run, @r"
-    dlv        v1.0.0  unverified  locked, as pinned
-    goimports  v1.0.0  unverified  locked, as pinned
-    gopls      v1.0.0  unverified  locked, as pinned
+    dlv        v1.0.0  unverified  locked, as pinned in devcontainer.json
+    goimports  v1.0.0  unverified  locked, as pinned in devcontainer.json
+    gopls      v1.0.0  unverified  locked, as pinned in devcontainer.json
     ");
     let lock: LockFile = serde_json::from_str(&sandbox.read(LOCK).unwrap()).unwrap();
     assert_eq!(lock.tools["gopls"].binaries.len(), 1);

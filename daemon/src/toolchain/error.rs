@@ -323,6 +323,9 @@ impl Coded for ToolchainError {
             Self::PinCannotWork { tool, fitting, .. } if fitting.is_empty() => {
                 Some(format!("remove the pin of {tool}: no known version works with this Go"))
             }
+            Self::PinCannotWork { tool, from, fitting, .. } if from == super::pins::SETTINGS => {
+                Some(format!("set `customizations.burrow.tools.{tool}` to \"auto\" or one of {}", fitting.join(", ")))
+            }
             Self::PinCannotWork { tool, from, fitting, .. } => Some(format!(
                 "pin one of {} in {from}, or set `customizations.burrow.tools.{tool}` to \"auto\"",
                 fitting.join(", ")

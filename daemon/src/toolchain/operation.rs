@@ -102,6 +102,15 @@ pub(crate) async fn run(
     }
 }
 
+/// What came of looking up the versions that only the module proxy knows.
+#[derive(Debug, Default)]
+struct LookedUp {
+    /// Whether any was looked up.
+    any: bool,
+    /// Why one of them was not found.
+    none: Option<ToolchainError>,
+}
+
 #[derive(Clone, Debug)]
 struct Operation {
     context: Arc<ToolchainContext>,
@@ -127,10 +136,15 @@ impl Operation {
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
             return settle(Observation { asked: Ok(asked), active, at_hand, surplus, looked_at }, Vec::new(), notes);
         }
+        let mut not_found = None;
         let built = match self.look_up(&mut asked).await {
-            Ok(false) => self.build(&asked, &plan).await.map(|built| (plan, built)),
-            Ok(true) => {
-                let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
+            Ok(looked_up) => {
+                not_found = looked_up.none;
+                let plan = if looked_up.any {
+                    repair::plan(&asked, active.as_ref(), &at_hand, &surplus)
+                } else {
+                    plan
+                };
                 self.build(&asked, &plan).await.map(|built| (plan, built))
             }
             Err(error) => Err(error),
@@ -154,6 +168,8 @@ impl Operation {
             }
             Err(error) => return Err(error),
         };
+        // Now that the others are in order.
+        not_found.map_or(Ok(()), Err)?;
         self.finish(actions, notes).await
     }
 
@@ -165,7 +181,7 @@ impl Operation {
             let known = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
         }
-        self.look_up(&mut asked).await?;
+        let looked_up = self.look_up(&mut asked).await?;
         let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
         let built = self.build(&asked, &plan).await?;
         let this = self.clone();
@@ -174,6 +190,7 @@ impl Operation {
             Ok((actions, move_lock(&asked, &manifest, name.as_deref())?))
         })
         .await?;
+        looked_up.none.map_or(Ok(()), Err)?;
         self.finish(actions, notes).await
     }
 
@@ -204,11 +221,11 @@ impl Operation {
         settle(self.look(Relax::Nothing).await?, actions, notes)
     }
 
-    /// Completes the choices that only the module proxy can complete; whether there were any.
-    async fn look_up(&self, asked: &mut Asked) -> Result<bool, ToolchainError> {
+    /// Completes the choices that only the module proxy can complete.
+    async fn look_up(&self, asked: &mut Asked) -> Result<LookedUp, ToolchainError> {
         let is_open = |choice: &Choice| choice.wanted.as_ref().is_ok_and(|wanted| wanted.open.is_some());
         if !asked.choices.iter().any(is_open) {
-            return Ok(false);
+            return Ok(LookedUp::default());
         }
         let this = self.clone();
         let go = asked.go.clone();
@@ -231,6 +248,7 @@ impl Operation {
             }
         }
         let own = asked.go.version;
+        let mut looked_up = LookedUp { any: true, none: None };
         for (index, resolved) in found {
             let choice = &mut asked.choices[index];
             match resolved {
@@ -239,7 +257,11 @@ impl Operation {
                         pins::complete(wanted, resolved, Compat::built_in(), own);
                     }
                 }
-                Err(error) => choice.wanted = Err(error),
+                Err(error) => {
+                    let tool = choice.name.clone();
+                    choice.wanted = Err(ToolchainError::NotInstalled { tool, why: "no version of it was found" });
+                    looked_up.none.get_or_insert(error);
+                }
             }
         }
         blocking(move || {
@@ -247,7 +269,7 @@ impl Operation {
             Ok(())
         })
         .await?;
-        Ok(true)
+        Ok(looked_up)
     }
 
     async fn build(&self, asked: &Asked, plan: &Plan) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {

@@ -20,7 +20,7 @@ use super::sources::FilePins;
 use super::version::{GoVersion, ModuleVersion};
 
 /// Where the settings' pins stand, in words.
-const SETTINGS: &str = "devcontainer.json";
+pub(super) const SETTINGS: &str = "devcontainer.json";
 
 /// A tool as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

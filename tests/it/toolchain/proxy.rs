@@ -13,7 +13,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::sandbox::Sandbox;
 
-const MODULE: &str = "tools.example.test/tiny";
+pub(super) const MODULE: &str = "tools.example.test/tiny";
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 /// The tools that every workspace gets; here they come from the module of the test.
 const NAMES: [&str; 3] = ["dlv", "goimports", "gopls"];

@@ -849,6 +849,12 @@ export const ERROR_CODES = {
   BUR412: "disk-full",
   /** The tool is not known by that name. */
   BUR413: "tool-unknown",
+  /** Pins of one tool exclude each other. */
+  BUR414: "pins-conflict",
+  /** A file that pins tools cannot be read. */
+  BUR416: "pin-file",
+  /** Nobody agreed to write into this repository. */
+  BUR418: "consent-needed",
   /** All debug ports are taken. */
   BUR501: "ports-taken",
   /** The port is held by another process. */

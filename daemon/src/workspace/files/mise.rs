@@ -31,7 +31,9 @@ struct File {
 /// [`MiseError`] where it is no TOML.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, MiseError> {
     let file: File = toml::from_str(text).map_err(|error| MiseError {
-        line: error.span().map_or(1, |span| text.get(..span.start).map_or(1, |before| before.lines().count().max(1))),
+        line: error
+            .span()
+            .map_or(1, |span| text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1)),
         problem: error.message().to_owned(),
     })?;
     let pins = file.tools.into_iter().filter_map(|(tool, value)| Some((tool, version(value)?)));
