@@ -366,6 +366,7 @@ impl Core {
             layout,
             container: self.container.clone(),
             settings: current.clone(),
+            debug_ports: self.config.ports.clone(),
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
@@ -373,6 +374,7 @@ impl Core {
             workspace: path.clone(),
             state: self.config.state.clone(),
             store_dir: self.config.store_dir.clone(),
+            container: self.container.clone(),
             settings: current,
             publisher: publisher.clone(),
         });

@@ -118,6 +118,10 @@ methods! {
     ToolchainUpdate = "burrow/toolchain/update" (toolchain::UpdateToolsParams) -> toolchain::StartedOperation;
     /// Answers when a queued operation ended.
     ToolchainAwait = "burrow/toolchain/await" (toolchain::AwaitOperationParams) -> toolchain::OperationResult;
+    /// Ends a queued operation; what is installed stays as it is.
+    ToolchainCancel = "burrow/toolchain/cancel" (toolchain::AwaitOperationParams) -> Done;
+    /// Queues a build of the installed tools in empty caches, which must give the same binaries.
+    ToolchainRebuild = "burrow/toolchain/rebuild" (toolchain::ToolsParams) -> toolchain::StartedOperation;
     /// Checks the installed tools.
     ToolchainVerify = "burrow/toolchain/verify" (toolchain::VerifyParams) -> toolchain::ToolsReport;
     /// Makes the generation before the active one active.
@@ -136,10 +140,21 @@ methods! {
 /// The name of the notification that carries a [`model::ModelChanged`].
 pub const MODEL_CHANGED: &str = "burrow/model/changed";
 
+/// The name of the notification that carries a [`toolchain::ToolsSwitched`].
+pub const TOOLCHAIN_SWITCHED: &str = "burrow/toolchain/switched";
+
 /// Every notification of the daemon's own, by name.
-pub const NOTIFICATIONS: &[MethodRow] = &[MethodRow {
-    name: MODEL_CHANGED,
-    params: "model::ModelChanged",
-    result: "",
-    doc: " One part of the status has a new value.",
-}];
+pub const NOTIFICATIONS: &[MethodRow] = &[
+    MethodRow {
+        name: MODEL_CHANGED,
+        params: "model::ModelChanged",
+        result: "",
+        doc: " One part of the status has a new value.",
+    },
+    MethodRow {
+        name: TOOLCHAIN_SWITCHED,
+        params: "toolchain::ToolsSwitched",
+        result: "",
+        doc: " Another generation of tools is active: what runs an old binary goes on, and is to be restarted.",
+    },
+];

@@ -17,6 +17,9 @@ wire! {
         pub tools: BTreeMap<String, ToolSetting>,
         /// Whether a hook whose command was edited since it ran is due again. Without it the edit is only told.
         pub rerun_on_change: bool,
+        /// Whether tools that are not in order are brought in order by themselves, in a workspace that is trusted. Without it
+        /// that is only told.
+        pub auto_repair: bool,
     }
 
     /// Hooks by name, each in one of devcontainer.json's three forms, or as named commands with their order.

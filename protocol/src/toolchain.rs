@@ -45,7 +45,7 @@ wire! {
         H1,
     }
 
-    /// Params of `burrow/toolchain/list`, `plan` and `rollback`.
+    /// Params of `burrow/toolchain/list`, `rebuild` and `rollback`.
     pub struct ToolsParams {
         /// The workspace's path.
         pub workspace: String,
@@ -85,6 +85,9 @@ wire! {
         pub workspace: String,
         /// One tool, else all.
         pub name: Option<String>,
+        /// Whether a `.devcontainer` folder may be made for the lock file where the repository has none.
+        #[serde(default)]
+        pub create_folder: bool,
     }
 
     /// An operation was queued. Its `$/progress` carries `operation` as the token.
@@ -93,7 +96,7 @@ wire! {
         pub operation: String,
     }
 
-    /// Params of `burrow/toolchain/await`: answers when the operation ended.
+    /// Params of `burrow/toolchain/await`, which answers when the operation ended, and `cancel`.
     pub struct AwaitOperationParams {
         /// The workspace's path.
         pub workspace: String,
@@ -117,6 +120,31 @@ wire! {
         pub version: Option<String>,
         /// Why it is needed.
         pub why: String,
+        /// What it takes.
+        pub cost: ActionCost,
+    }
+
+    /// What an action takes.
+    #[derive(Copy)]
+    pub enum ActionCost {
+        /// Links and small files: milliseconds.
+        Links,
+        /// The reading of whole binaries: up to seconds.
+        Reading,
+        /// Downloads: as long as the network takes.
+        Network,
+        /// A compiler: up to minutes, with all processors.
+        Building,
+    }
+
+    /// Params of `burrow/toolchain/switched`.
+    pub struct ToolsSwitched {
+        /// The workspace's path.
+        pub workspace: String,
+        /// The generation that is active now.
+        pub generation: u32,
+        /// The tools whose binaries are others than before, by name.
+        pub tools: Vec<String>,
     }
 
     /// What an action of a repair does.
@@ -146,5 +174,19 @@ wire! {
         pub report: ToolsReport,
         /// Things worth telling, such as a lock file that was written.
         pub notes: Vec<String>,
+        /// What an update did to the lock file, by tool.
+        pub changes: Vec<LockChange>,
+    }
+
+    /// A tool of the lock file before and after an update.
+    pub struct LockChange {
+        /// The tool.
+        pub tool: String,
+        /// The locked version before; none where it is new.
+        pub before: Option<String>,
+        /// The locked version now; none where nobody asks for the tool any more.
+        pub after: Option<String>,
+        /// The platforms whose binaries were added.
+        pub platforms: Vec<String>,
     }
 }

@@ -419,16 +419,17 @@ fn term_to_the_shim_cancels() {
     assert_eq!(stage.folder().outcome().unwrap().unwrap().end, End::Cancelled);
 }
 
-/// Secrets are masked in both streams, also where a program writes them piece by piece.
+/// Secrets are masked in both streams, also where a program writes them piece by piece, and so is who logs in to a URL.
 #[test]
 fn secrets_are_masked() {
     let stage = Stage::new();
-    let script = "printf 'token hun'; sleep 0.05; printf 'ter2.\\n'; echo err hunter2 >&2; printf 'open hunt'";
+    let script = "printf 'token hun'; sleep 0.05; printf 'ter2.\\n'; echo err hunter2 >&2; \
+                  printf 'https://me:p'; sleep 0.05; printf 'w@host/x\\n'; printf 'open hunt'";
     let secrets = vec!["hunter2".to_owned(), "abc".to_owned()];
     let outcome = stage.run(ShimSpec { secrets, ..stage.script(script) });
-    assert_eq!(stage.output(Stream::Stdout), "token ***.\nopen hunt");
+    assert_eq!(stage.output(Stream::Stdout), "token ***.\nhttps://***@host/x\nopen hunt");
     assert_eq!(stage.output(Stream::Stderr), "err ***\n");
-    assert_eq!(outcome.output_bytes.get(), 28);
+    assert_eq!(outcome.output_bytes.get(), 47);
     for file in std::fs::read_dir(stage.folder().dir()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "no file holds it");

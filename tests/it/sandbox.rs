@@ -21,6 +21,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::DirBuilderExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -158,7 +159,8 @@ impl Sandbox {
         self.watchdog.pause();
         let tools = tools::real();
         self.watchdog.resume();
-        copy_tree(&tools.store, &self.store_dir());
+        self.make_state_dir();
+        copy_tree(&tools.store.join("tools"), &self.store_dir().join("tools"));
         let lock = fs::read_to_string(&tools.lock).unwrap();
         self.write(".devcontainer/burrow-lock.json", &lock).with_devcontainer()
     }
@@ -277,9 +279,16 @@ impl Sandbox {
         self.root.join("state")
     }
 
-    /// `BURROW_STORE_DIR`.
+    /// `BURROW_STORE_DIR`: within the state directory, as by default. What is in a store elsewhere may be anybody's.
     pub(crate) fn store_dir(&self) -> Utf8PathBuf {
-        self.root.join("store")
+        self.state_dir().join("store")
+    }
+
+    /// Makes the state directory as the daemon would, for a test that puts something there before it.
+    pub(crate) fn make_state_dir(&self) {
+        if !self.state_dir().exists() {
+            fs::DirBuilder::new().mode(0o700).create(self.state_dir()).unwrap();
+        }
     }
 
     /// The daemon's socket.
@@ -370,7 +379,7 @@ fn environment(root: &Utf8Path, ports: &RangeInclusive<u16>) -> BTreeMap<String,
         ("HOME", root.join("home").into_string()),
         ("TMPDIR", root.join("tmp").into_string()),
         ("BURROW_STATE_DIR", root.join("state").into_string()),
-        ("BURROW_STORE_DIR", root.join("store").into_string()),
+        ("BURROW_STORE_DIR", root.join("state/store").into_string()),
         ("BURROW_PORTS", format!("{}-{}", ports.start(), ports.end())),
         ("GOMODCACHE", cache.join("go-mod").into_string()),
         ("GOCACHE", cache.join("go-build").into_string()),

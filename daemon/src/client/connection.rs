@@ -95,17 +95,29 @@ impl Client {
         serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))
     }
 
-    /// Calls a method and hands each notification that comes meanwhile to `told`.
+    /// Calls a method and hands each notification that comes meanwhile to `told`. Once `cancelled` is there, `C` is called
+    /// besides, and the answer waited for all the same.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn call_while<M: Method>(
+    pub async fn call_while<M: Method, C: Method>(
         &mut self,
         params: M::Params,
+        cancelled: impl Future<Output = ()>,
+        cancel: C::Params,
         mut told: impl FnMut(&Notification),
     ) -> Result<M::Result, ClientError> {
         let params = serde_json::to_value(params).map_err(|error| broken(&error.to_string()))?;
+        let cancel = serde_json::to_value(cancel).map_err(|error| broken(&error.to_string()))?;
         let Self { wire, notifications, .. } = self;
+        let wire = &*wire;
+        let cancelling = async {
+            cancelled.await;
+            // What it answers is told by the answer that is waited for.
+            let _ = wire.request(C::NAME, cancel).await;
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        let mut cancelling = std::pin::pin!(cancelling);
         let mut answer = std::pin::pin!(wire.request(M::NAME, params));
         let answer = loop {
             tokio::select! {
@@ -113,6 +125,7 @@ impl Client {
                 biased;
                 Some(notification) = notifications.recv() => told(&notification),
                 answer = &mut answer => break answer?,
+                never = &mut cancelling => match never {},
             }
         };
         serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))

@@ -65,6 +65,18 @@ impl StateLayout {
         self.dir.join("debug")
     }
 
+    /// One folder an operation on the tools that is under way.
+    #[must_use]
+    pub fn work(&self) -> Utf8PathBuf {
+        self.dir.join("work")
+    }
+
+    /// Downloaded modules, in the layout of GOPROXY, for a repair without network.
+    #[must_use]
+    pub fn modules(&self) -> Utf8PathBuf {
+        self.dir.join("modules")
+    }
+
     /// A link to the active tools of the container's workspace folder.
     #[must_use]
     pub fn current(&self) -> Utf8PathBuf {
@@ -125,6 +137,12 @@ impl WorkspaceLayout {
     #[must_use]
     pub fn current(&self) -> Utf8PathBuf {
         self.dir.join("current")
+    }
+
+    /// The start of the container in which the active tools were last read as a whole.
+    #[must_use]
+    pub fn verified(&self) -> Utf8PathBuf {
+        self.dir.join("verified.json")
     }
 
     /// The lock file of a workspace that has no `.devcontainer` folder.

@@ -18,8 +18,8 @@ pub use layout::{StateLayout, WorkspaceLayout};
 pub use lock::Lock;
 pub(crate) use private::{open_private, why_not_private};
 pub use replace::{
-    create_dir, create_new, read_json, remove_dir, remove_file, rename, replace, replace_for_now, replace_json,
-    replace_link, replace_with_mode,
+    copy, create_dir, create_new, read_json, remove_dir, remove_file, rename, rename_for_now, replace, replace_for_now,
+    replace_for_now_bytes, replace_json, replace_link, replace_with_mode,
 };
 
 use burrow_protocol::error::ErrorCode;

@@ -45,8 +45,24 @@ pub fn replace_with_mode(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(),
 /// # Errors
 /// [`DurableError::Write`]; the old file stays as it was.
 pub fn replace_for_now<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), DurableError> {
-    let write = || write_beside(path, &serde_json::to_vec(value)?, 0o600, |_| Ok(()));
-    write().map_err(DurableError::write(path))
+    let bytes = serde_json::to_vec(value).map_err(|error| DurableError::write(path)(error.into()))?;
+    replace_for_now_bytes(path, &bytes)
+}
+
+/// As [`replace_for_now`], with the bytes as they are.
+///
+/// # Errors
+/// [`DurableError::Write`]; the old file stays as it was.
+pub fn replace_for_now_bytes(path: &Utf8Path, bytes: &[u8]) -> Result<(), DurableError> {
+    write_beside(path, bytes, 0o600, |_| Ok(())).map_err(DurableError::write(path))
+}
+
+/// Moves a file that can be had again, on one file system; nobody waits for the disk.
+///
+/// # Errors
+/// [`DurableError::Write`]; nothing has moved.
+pub fn rename_for_now(from: &Utf8Path, to: &Utf8Path) -> Result<(), DurableError> {
+    fs_rename(from.as_std_path(), to.as_std_path()).map_err(DurableError::write(to))
 }
 
 fn write_beside(
@@ -63,6 +79,23 @@ fn write_beside(
     sync(file.as_file())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Replaces `to` by a copy of `from`, with the permissions `mode`.
+///
+/// # Errors
+/// [`DurableError::Write`]; what was at `to` stays as it was.
+pub fn copy(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<(), DurableError> {
+    let write = || {
+        let mut source = File::open(from)?;
+        let mut file = tempfile::Builder::new().prefix(".burrow-").tempfile_in(parent(to))?;
+        std::io::copy(&mut source, file.as_file_mut())?;
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(to).map_err(|error| error.error)?;
+        sync_dir(parent(to))
+    };
+    write().map_err(DurableError::write(to))
 }
 
 /// Replaces a file by `value` as JSON on one line.

@@ -25,7 +25,10 @@ mod error;
 mod follower; // one command, from start to end
 mod log; // reading output
 mod messages; // what can be asked
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine of background services asks it"))]
+mod ready; // whether a background service is ready
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +62,8 @@ pub struct HooksContext {
     pub container: ContainerStatus,
     /// What is configured, as it changes.
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// Ports that no ready check may dial.
+    pub debug_ports: RangeInclusive<u16>,
     /// Where the hooks are shown.
     pub publisher: WorkspacePublisher,
 }

@@ -17,7 +17,7 @@ use burrow_protocol::hooks::HookStatus;
 use burrow_protocol::model::{
     ContainerStatus, ModelChange, ModelChanged, Reason, Snapshot, Status, WorkspaceState, WorkspaceStatus,
 };
-use burrow_protocol::toolchain::ToolStatus;
+use burrow_protocol::toolchain::{ToolStatus, ToolsSwitched};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::broadcast;
 
@@ -97,6 +97,8 @@ pub enum Event {
     Changed(Arc<ModelChanged>),
     /// An operation made a step.
     Progress(Arc<Progress>),
+    /// Another generation of tools is active.
+    Switched(Arc<ToolsSwitched>),
 }
 
 /// The model. Clones are one and the same.
@@ -174,6 +176,12 @@ impl Model {
     pub fn progress(&self, progress: Progress) {
         // An error only says that no session listens.
         let _ = self.shared.events.send(Event::Progress(Arc::new(progress)));
+    }
+
+    /// Tells that another generation of tools is active.
+    pub fn switched(&self, switched: ToolsSwitched) {
+        // An error only says that no session listens.
+        let _ = self.shared.events.send(Event::Switched(Arc::new(switched)));
     }
 
     /// Opens a workspace; the publisher replaces its parts.
@@ -264,6 +272,11 @@ impl WorkspacePublisher {
     /// Tells a step of an operation.
     pub fn progress(&self, token: &str, step: ProgressStep) {
         self.model.progress(Progress { token: token.to_owned(), workspace: self.path.clone(), step });
+    }
+
+    /// Tells that another generation is active, in which `tools` are others than before.
+    pub fn switched(&self, generation: u32, tools: Vec<String>) {
+        self.model.switched(ToolsSwitched { workspace: self.path.to_string(), generation, tools });
     }
 
     fn change(&self, change: impl FnOnce(&mut Parts) -> bool) {

@@ -24,6 +24,7 @@ mod follow; // daemon side: start, find, Shim
 mod log; // the output on disk: mask, segments, index, reader
 mod shim; // the shim itself
 
+pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands
@@ -40,7 +41,7 @@ pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
 pub use follow::{Ended, Found, Shim, find, start, start_with};
-pub use log::{LogChunk, LogReader, Read};
+pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;
 pub use spec::{ShimSpec, Survivors};

@@ -44,6 +44,16 @@ pub(super) fn stat(pid: u32) -> Option<Stat> {
     Stat::parse(&String::from_utf8_lossy(&line))
 }
 
+/// How long a process has computed, itself and in the kernel, in clock ticks.
+pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
+    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let line = String::from_utf8_lossy(&line);
+    // utime and stime are fields 14 and 15; the state behind the name is field 3.
+    let mut fields = line.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
 /// The start of a living process; `None`: there is none, or it is a zombie.
 pub(super) fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).filter(|stat| !stat.dead).map(|stat| stat.start_ticks)

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burrow_protocol::methods::MODEL_CHANGED;
+use burrow_protocol::methods::{MODEL_CHANGED, TOOLCHAIN_SWITCHED};
 use burrow_protocol::model::{ModelChange, ModelChanged};
-use camino::Utf8PathBuf;
+use burrow_protocol::toolchain::ToolsSwitched;
+use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tower_lsp::Client;
 use tower_lsp::ls_types::notification::{Notification, Progress as ProgressNotification};
@@ -26,10 +27,17 @@ impl Notification for ModelChangedNotification {
     const METHOD: &'static str = MODEL_CHANGED;
 }
 
+enum ToolsSwitchedNotification {}
+
+impl Notification for ToolsSwitchedNotification {
+    type Params = ToolsSwitched;
+    const METHOD: &'static str = TOOLCHAIN_SWITCHED;
+}
+
 /// What one session wants to hear.
 #[derive(Debug, Default)]
 pub(super) struct Interest {
-    /// The workspaces whose progress it is told.
+    /// The workspaces whose progress and switches it is told.
     pub(super) workspaces: BTreeSet<Utf8PathBuf>,
     /// Whether it subscribed to changes of the model.
     pub(super) changes: bool,
@@ -46,6 +54,11 @@ pub(super) async fn run(model: Model, mut events: Receiver<Event>, client: Clien
                 if wants(&interest, |interest| interest.workspaces.contains(&progress.workspace)) =>
             {
                 client.send_notification::<ProgressNotification>(progress_params(&progress)).await;
+            }
+            Ok(Event::Switched(switched))
+                if wants(&interest, |interest| interest.workspaces.contains(Utf8Path::new(&switched.workspace))) =>
+            {
+                client.send_notification::<ToolsSwitchedNotification>((*switched).clone()).await;
             }
             Ok(_) => {}
             Err(RecvError::Lagged(lost)) => {

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use burrow_protocol::toolchain::{OperationResult, RepairAction, RepairVerb};
+use burrow_protocol::toolchain::{OperationResult, RepairVerb};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -22,17 +23,23 @@ use super::observe::{self, Observation, Relax, observe};
 use super::operation::{self, Done, Event, Kind};
 use super::queue::{OpQueue, Queued};
 use super::repair;
-use super::store::Store;
 use super::verify::{Condition, Depth};
 use super::view::{self, Activity, View};
+use super::work;
+use crate::coded::with_causes;
+use crate::durable;
 use crate::model::ProgressStep;
 use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
 
+/// The format of `verified.json`.
+const SCHEMA: u32 = 1;
 /// How many operations that ended are remembered, for those who ask late.
 const REMEMBERED: usize = 16;
 /// Go names hundreds of packages a second: one line in this time is shown.
 const SAY_EVERY: Duration = Duration::from_millis(100);
+/// How long an operation in flight may take to end when the daemon does.
+const LAST_WORK: Duration = Duration::from_secs(3);
 
 /// The owner of one workspace's tools.
 #[derive(Debug)]
@@ -42,9 +49,10 @@ pub struct ToolchainActor {
     settings: watch::Receiver<Arc<Settings>>,
     queue: OpQueue<Kind, Caller>,
     running: JoinSet<Ended>,
+    /// Ends the operation in flight.
+    cancel: CancellationToken,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
-    /// Each with the number of operations that had ended when it began.
-    looks: JoinSet<(u32, View)>,
+    looks: JoinSet<Looked>,
     ended: VecDeque<(String, Outcome)>,
     waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     /// Who last asked for something: in his name the tools are looked at when the settings change.
@@ -73,12 +81,23 @@ struct Progress {
     said: Option<Instant>,
 }
 
+/// What a look saw.
+#[derive(Debug)]
+enum Looked {
+    /// Nothing that is not known.
+    Nothing,
+    /// The first look of this daemon, in nobody's name.
+    First(View),
+    /// A look in a caller's name, with the number of operations that had ended when it began.
+    Asked(u32, View),
+}
+
 /// All that can wake the loop.
 enum Input {
     Request(ToolchainRequest),
     Event(Event),
     Ended(Box<Result<Ended, JoinError>>),
-    Looked(u32, View),
+    Looked(Looked),
     SettingsChanged,
     Stop,
 }
@@ -86,8 +105,7 @@ enum Input {
 impl ToolchainActor {
     pub(super) fn new(context: Arc<ToolchainContext>, requests: mpsc::Receiver<ToolchainRequest>) -> Self {
         let generations = Generations::new(context.layout());
-        let store = Store::new(context.store_dir.clone());
-        let active = observe::active(&generations, &store, Depth::Glance);
+        let active = observe::active(&generations, &context.store(), Depth::Glance);
         let unsound = |condition: &Condition| *condition != Condition::Sound;
         let in_doubt = active.as_ref().is_some_and(|active| active.conditions.values().any(unsound));
         let view = view::installed(active.as_ref(), &generations.active_bin());
@@ -97,6 +115,7 @@ impl ToolchainActor {
             requests,
             queue: OpQueue::default(),
             running: JoinSet::new(),
+            cancel: CancellationToken::new(),
             events: mpsc::channel(256),
             looks: JoinSet::new(),
             ended: VecDeque::new(),
@@ -113,7 +132,7 @@ impl ToolchainActor {
         actor
     }
 
-    /// Runs until `cancel`, or until every handle is gone. An operation in flight is dropped then, with its `go`.
+    /// Runs until `cancel`, or until every handle is gone. An operation in flight is ended then, with its `go`.
     pub async fn run(mut self, cancel: CancellationToken) {
         self.tidy();
         loop {
@@ -121,9 +140,13 @@ impl ToolchainActor {
                 Input::Request(request) => self.handle(request),
                 Input::Event(event) => self.told(event),
                 Input::Ended(ended) => self.operation_ended(*ended),
-                Input::Looked(began, view) => self.show(began, view),
-                Input::SettingsChanged => self.settings_changed(),
-                Input::Stop => return,
+                Input::Looked(Looked::Asked(began, view)) => self.show(began, view),
+                // Who asked by now is shown what was asked for as well.
+                Input::Looked(Looked::First(_)) if self.caller.is_some() => self.look_again(),
+                Input::Looked(Looked::First(view)) => self.show(0, view),
+                Input::Looked(Looked::Nothing) => {}
+                Input::SettingsChanged => self.look_again(),
+                Input::Stop => return self.end_running().await,
             }
             self.start_next();
         }
@@ -136,25 +159,27 @@ impl ToolchainActor {
             request = self.requests.recv() => request.map_or(Input::Stop, Input::Request),
             Some(event) = self.events.1.recv() => Input::Event(event),
             Some(result) = self.running.join_next() => Input::Ended(Box::new(result)),
-            Some(Ok((began, view))) = self.looks.join_next() => Input::Looked(began, view),
+            Some(looked) = self.looks.join_next() => match looked {
+                Ok(looked) => Input::Looked(looked),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => Input::Looked(Looked::Nothing),
+            },
             Ok(()) = self.settings.changed() => Input::SettingsChanged,
         }
     }
 
-    /// What is done once, beside everything else: compare what the glance left in doubt, remove what dead repairs left.
+    async fn end_running(&mut self) {
+        self.cancel.cancel();
+        // What takes longer is ended by the next daemon.
+        let _ = tokio::time::timeout(LAST_WORK, self.running.join_next()).await;
+    }
+
+    /// What is done once, beside everything else: compare what the glance left in doubt, read the active tools as a whole once
+    /// a start of the container, remove what dead operations left.
     fn tidy(&mut self) {
-        let context = Arc::clone(&self.context);
-        if self.in_doubt {
-            self.looks.spawn_blocking(move || {
-                let store = Store::new(context.store_dir.clone());
-                let generations = Generations::new(context.layout());
-                store.sweep();
-                let active = observe::active(&generations, &store, Depth::Quick);
-                (0, view::installed(active.as_ref(), &generations.active_bin()))
-            });
-        } else {
-            tokio::task::spawn_blocking(move || Store::new(context.store_dir.clone()).sweep());
-        }
+        tokio::spawn(work::sweep_dead(self.context.state.work()));
+        let (context, in_doubt) = (Arc::clone(&self.context), self.in_doubt);
+        self.looks.spawn_blocking(move || first_look(&context, in_doubt).map_or(Looked::Nothing, Looked::First));
     }
 
     fn handle(&mut self, request: ToolchainRequest) {
@@ -183,6 +208,9 @@ impl ToolchainActor {
                 self.caller = Some(caller.clone());
                 let _ = reply.send(self.queue.push(Queued { name, kind, caller }));
             }
+            ToolchainRequest::Cancel { operation, reply } => {
+                let _ = reply.send(self.cancel(operation));
+            }
             ToolchainRequest::Wait { operation, reply } => self.wait(operation, reply),
         }
     }
@@ -195,8 +223,19 @@ impl ToolchainActor {
             let seen = observe(&context, &caller, &Relax::Nothing, depth);
             let view = view_of(&context, &seen);
             answer(seen, &view);
-            (began, view)
+            Looked::Asked(began, view)
         });
+    }
+
+    fn cancel(&mut self, operation: String) -> Result<(), ToolchainError> {
+        if self.queue.running() == Some(&operation) {
+            self.cancel.cancel();
+        } else if self.queue.remove(&operation) {
+            self.told_end(operation, Err(Arc::new(ToolchainError::Cancelled)), "cancelled".to_owned());
+        } else if !self.ended.iter().any(|(name, _)| *name == operation) {
+            return Err(ToolchainError::OperationUnknown { operation });
+        }
+        Ok(())
     }
 
     fn wait(&mut self, operation: String, reply: oneshot::Sender<Outcome>) {
@@ -218,11 +257,13 @@ impl ToolchainActor {
         self.context.publisher.progress(&next.name, ProgressStep::Begin { title: next.kind.title().to_owned() });
         let context = Arc::clone(&self.context);
         let events = self.events.0.clone();
+        self.cancel = CancellationToken::new();
+        let cancel = self.cancel.clone();
         self.running.spawn(async move {
-            let result = operation::run(Arc::clone(&context), next.kind, next.caller.clone(), events).await;
+            let result = operation::run(Arc::clone(&context), next.kind, next.caller.clone(), events, cancel).await;
             let view = match &result {
                 Ok(done) => view_of(&context, &done.observation),
-                Err(_) => look_again(context, next.caller).await,
+                Err(_) => view_after_failure(context, next.caller).await,
             };
             Ended { result, view }
         });
@@ -235,12 +276,15 @@ impl ToolchainActor {
                 self.progress.actions = actions;
                 self.publish();
             }
-            Event::Step(Step::Begin(action)) => {
+            Event::Step(Step::Begin(verb, tool, version)) => {
                 self.progress.begun += 1;
                 self.progress.said = None;
                 let done = self.progress.begun.saturating_sub(1) * 100;
                 let percentage = done.checked_div(self.progress.actions).map(|percentage| percentage.min(100));
-                self.report(words_of(&action), percentage.and_then(|percentage| u8::try_from(percentage).ok()));
+                self.report(
+                    format!("{} {tool} {version}", word_of(verb)),
+                    percentage.and_then(|percentage| u8::try_from(percentage).ok()),
+                );
             }
             Event::Step(Step::Say(line)) => {
                 let now = Instant::now();
@@ -272,19 +316,28 @@ impl ToolchainActor {
         self.view = view;
         let (outcome, message) = match result {
             Ok(done) => {
+                if let Some((generation, tools)) = done.switched {
+                    self.context.publisher.switched(generation, tools);
+                }
                 let message = if done.actions.is_empty() { "nothing to do" } else { "done" };
                 let report = self.view.report.clone();
-                (Ok(OperationResult { done: done.actions, report, notes: done.notes }), message.to_owned())
+                let result = OperationResult { done: done.actions, report, notes: done.notes, changes: done.changes };
+                (Ok(result), message.to_owned())
             }
             Err(error) => {
                 let reason = view::reason(&error);
                 tracing::warn!(operation = name, error = reason.message, "an operation on the tools failed");
-                // What a look finds by itself is shown for as long as it finds it.
-                self.activity.failure = Some(reason.clone()).filter(|reason| !self.view.reasons.contains(reason));
+                // What a look finds by itself is shown for as long as it finds it, and what somebody wanted is no failure.
+                let shown = !matches!(error, ToolchainError::Cancelled) && !self.view.reasons.contains(&reason);
+                self.activity.failure = Some(reason.clone()).filter(|_| shown);
                 (Err(Arc::new(error)), reason.message)
             }
         };
         self.publish();
+        self.told_end(name, outcome, message);
+    }
+
+    fn told_end(&mut self, name: String, outcome: Outcome, message: String) {
         // The end is told before those who wait hear of it, so that they have seen all of the progress.
         self.context.publisher.progress(&name, ProgressStep::End { message });
         for waiting in self.waiting.remove(&name).unwrap_or_default() {
@@ -308,7 +361,7 @@ impl ToolchainActor {
         self.publish();
     }
 
-    fn settings_changed(&mut self) {
+    fn look_again(&mut self) {
         let Some(caller) = self.caller.clone() else { return };
         self.look(caller, Depth::Quick, |_, _| {});
     }
@@ -319,7 +372,7 @@ impl ToolchainActor {
 }
 
 /// How things stand after an operation that failed.
-async fn look_again(context: Arc<ToolchainContext>, caller: Caller) -> View {
+async fn view_after_failure(context: Arc<ToolchainContext>, caller: Caller) -> View {
     let looked = tokio::task::spawn_blocking(move || {
         view_of(&context, &observe(&context, &caller, &Relax::Nothing, Depth::Quick))
     });
@@ -331,9 +384,42 @@ fn view_of(context: &ToolchainContext, seen: &Observation) -> View {
     view::view(&seen.asked, seen.active.as_ref(), &bin)
 }
 
-/// An action that begins, in words.
-fn words_of(action: &RepairAction) -> String {
-    let verb = match action.verb {
+/// The first look of a daemon: at what the glance left in doubt, and at every byte where this start of the container has not
+/// seen that yet. Nothing where neither is needed.
+fn first_look(context: &ToolchainContext, in_doubt: bool) -> Option<View> {
+    let layout = context.layout();
+    let (generations, store) = (Generations::new(layout.clone()), context.store());
+    let number = generations.active()?.0;
+    let now = Verified { schema: SCHEMA, start_id: context.container.start_id.clone(), generation: number };
+    let depth = match durable::read_json::<Verified>(&layout.verified()) {
+        Ok(Some(seen)) if seen == now && !in_doubt => return None,
+        Ok(Some(seen)) if seen == now => Depth::Quick,
+        _ => Depth::Full,
+    };
+    let mut active = observe::active(&generations, &store, depth)?;
+    if active.conditions.values().any(|condition| !condition.is_whole()) {
+        generations.distrust(&mut active, &store);
+    } else if depth == Depth::Full {
+        if let Err(error) = durable::replace_for_now(&layout.verified(), &now) {
+            tracing::warn!(error = with_causes(&error), "the tools will be read again by the next daemon");
+        }
+        tracing::info!(workspace = %context.workspace, generation = number, "every byte of the tools is as recorded");
+    }
+    Some(view::installed(Some(&active), &generations.active_bin()))
+}
+
+/// What of the tools was read as a whole, in which start of the container.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified {
+    schema: u32,
+    start_id: String,
+    generation: u32,
+}
+
+/// An action that begins, in a word.
+fn word_of(verb: RepairVerb) -> &'static str {
+    match verb {
         RepairVerb::Fetch => "fetching",
         RepairVerb::Build => "building",
         RepairVerb::Verify => "verifying",
@@ -341,6 +427,5 @@ fn words_of(action: &RepairAction) -> String {
         RepairVerb::Rollback => "rolling back",
         RepairVerb::Relink => "linking",
         RepairVerb::Prune => "pruning",
-    };
-    [Some(verb), action.tool.as_deref(), action.version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
 }

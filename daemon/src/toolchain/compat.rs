@@ -151,6 +151,11 @@ impl Compat {
         &BUILT_IN
     }
 
+    /// The h1 sum of the module at `version`, where one of its tools lists it.
+    pub(crate) fn sum_of(&self, module: &str, version: &str) -> Option<&str> {
+        self.tools.values().find(|tool| tool.module == module)?.sum(version)
+    }
+
     /// The names of its tools, for messages.
     pub(crate) fn names(&self) -> String {
         self.tools.keys().map(String::as_str).collect::<Vec<_>>().join(", ")

@@ -40,7 +40,7 @@ const PASSED_ON: [&str; 22] = [
     "all_proxy",
 ];
 
-/// The folders of one repair; all of them are its own.
+/// The folders of one operation; all of them are its own.
 #[derive(Clone, Debug)]
 pub(crate) struct BuildFolders {
     /// Holds the others.
@@ -58,9 +58,72 @@ impl BuildFolders {
         self.gopath().join("pkg/mod")
     }
 
-    /// Where `go install` puts the binary of the tool `name`, whatever it calls it.
-    pub(crate) fn bin(&self, name: &str) -> Utf8PathBuf {
-        self.root.join("bin").join(name)
+    /// GOTMPDIR, which has to exist.
+    pub(crate) fn temporary(&self) -> Utf8PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Where `go install` puts the binary of the tool `name`, whatever it calls it. Go takes a GOBIN for its own platform
+    /// alone.
+    pub(crate) fn bin(&self, name: &str, target: &BuildTarget) -> Utf8PathBuf {
+        if target.is_host() {
+            self.root.join("bin").join(name)
+        } else {
+            self.gopath().join("bin").join(format!("{}_{}", target.goos, target.goarch))
+        }
+    }
+}
+
+/// The platform that a tool is built for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BuildTarget {
+    pub(crate) goos: String,
+    pub(crate) goarch: String,
+}
+
+impl BuildTarget {
+    /// The platform that this process runs on.
+    pub(crate) fn host() -> Self {
+        Self { goos: std::env::consts::OS.to_owned(), goarch: goarch().to_owned() }
+    }
+
+    pub(crate) fn is_host(&self) -> bool {
+        *self == Self::host()
+    }
+
+    /// As Go writes it: `linux/amd64`.
+    pub(crate) fn platform(&self) -> String {
+        format!("{}/{}", self.goos, self.goarch)
+    }
+
+    /// The setting for the processor's level, with the lowest, so that one binary runs everywhere. None where there are no
+    /// levels, or none that Burrow fixes.
+    pub(crate) fn level(&self) -> Option<(&'static str, &'static str)> {
+        match self.goarch.as_str() {
+            "amd64" => Some(("GOAMD64", "v1")),
+            "arm64" => Some(("GOARM64", "v8.0")),
+            _ => None,
+        }
+    }
+}
+
+/// Where the modules of a build come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Modules {
+    /// Wherever the user's Go takes them from.
+    Users,
+    /// These folders in the layout of GOPROXY, and nowhere else. No checksum database is within reach: what comes from here
+    /// is held against the compatibility table and the tools' own go.sum.
+    Folders(Vec<Utf8PathBuf>),
+}
+
+impl Modules {
+    /// The folder for these, of a work folder's: what came from one place is not mixed with what came from another.
+    pub(crate) fn folder(&self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Folders(_) => "folders",
+        }
     }
 }
 
@@ -97,6 +160,7 @@ pub(crate) fn for_build(
     workspace: &Utf8Path,
     go: &EffectiveGo,
     folders: &BuildFolders,
+    modules: &Modules,
 ) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for name in PASSED_ON {
@@ -110,6 +174,15 @@ pub(crate) fn for_build(
         }
     }
     let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
+    if let Modules::Folders(folders) = modules {
+        let proxies: Vec<_> = folders.iter().map(|folder| format!("file://{folder}")).collect();
+        set("GOPROXY", proxies.join(","));
+        set("GOSUMDB", "off".to_owned());
+        // A private module would be fetched past the proxy.
+        for name in ["GOPRIVATE", "GONOPROXY", "GONOSUMDB"] {
+            set(name, String::new());
+        }
+    }
     set("PATH", path(caller.get("PATH").map_or("", String::as_str), workspace, go));
     set("GOENV", "off".to_owned());
     set("GO111MODULE", "on".to_owned());
@@ -118,25 +191,25 @@ pub(crate) fn for_build(
     set("GOPATH", folders.gopath().into_string());
     set("GOMODCACHE", folders.modules().into_string());
     set("GOCACHE", folders.root.join("cache").into_string());
+    set("GOTMPDIR", folders.temporary().into_string());
     // So that the folders can be removed again; it does not reach the binary.
     set("GOFLAGS", "-modcacherw".to_owned());
     set("CGO_ENABLED", "0".to_owned());
     set("GIT_TERMINAL_PROMPT", "0".to_owned());
-    match std::env::consts::ARCH {
-        "aarch64" => set("GOARM64", arch_level().to_owned()),
-        _ => set("GOAMD64", arch_level().to_owned()),
-    };
     env
 }
 
-/// The processor level that tools are built for: the lowest, so that one binary runs everywhere.
-pub(crate) fn arch_level() -> &'static str {
-    if std::env::consts::ARCH == "aarch64" { "v8.0" } else { "v1" }
-}
-
-/// The platform as Go writes it: `linux/amd64`.
-pub(crate) fn platform() -> String {
-    format!("{}/{}", std::env::consts::OS, goarch())
+/// What a build for `target` has besides.
+pub(crate) fn for_target(target: &BuildTarget) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    if !target.is_host() {
+        env.insert("GOOS".to_owned(), target.goos.clone());
+        env.insert("GOARCH".to_owned(), target.goarch.clone());
+    }
+    if let Some((name, level)) = target.level() {
+        env.insert(name.to_owned(), level.to_owned());
+    }
+    env
 }
 
 /// The processor as Go writes it.
@@ -209,7 +282,8 @@ mod tests {
         ]);
         let local = GoInstall { root: root.join("sdk"), version: "1.26.8".parse().unwrap() };
         let go = EffectiveGo { version: local.version, local };
-        let built = for_build(&caller, &root.join("work"), &go, &BuildFolders { root: root.join("tmp") });
+        let folders = BuildFolders { root: root.join("tmp") };
+        let built = for_build(&caller, &root.join("work"), &go, &folders, &Modules::Users);
 
         assert_eq!(built["PATH"], format!("{root}/sdk/bin:{root}/clean"), "no go1.*, nothing relative, no workspace");
         assert_eq!(built["GOPROXY"], "https://user.example", "from the file of `go env -w`");
@@ -220,6 +294,19 @@ mod tests {
         for name in ["GOOS", "GOARCH", "GOEXPERIMENT", "GODEBUG", "CGO_CFLAGS", "LD_PRELOAD"] {
             assert!(!built.contains_key(name), "{name} is not passed on");
         }
+        let modules = Modules::Folders(vec!["/a".into(), "/b".into()]);
+        let offline = for_build(&caller, &root.join("work"), &go, &folders, &modules);
+        assert_eq!((offline["GOPROXY"].as_str(), offline["GOSUMDB"].as_str()), ("file:///a,file:///b", "off"));
+        assert_eq!(offline["GOPRIVATE"], "", "nothing is fetched past the folders");
+    }
+
+    #[test]
+    fn another_platform_is_named_with_its_level() {
+        let target = BuildTarget { goos: "linux".into(), goarch: "arm64".into() };
+        let other = BuildTarget { goos: "darwin".into(), goarch: "amd64".into() };
+        assert_eq!(for_target(&other), env(&[("GOOS", "darwin"), ("GOARCH", "amd64"), ("GOAMD64", "v1")]));
+        assert!(for_target(&target).contains_key("GOARM64"));
+        assert!(!for_target(&BuildTarget::host()).contains_key("GOOS"), "Go's own platform is not named");
     }
 
     #[test]

@@ -219,6 +219,39 @@ pub enum ToolchainError {
         /// Why.
         source: io::Error,
     },
+    /// Another container's daemon keeps the store's lock.
+    #[error("use the store of tools: another daemon has kept {path} locked for a minute")]
+    StoreBusy {
+        /// The lock.
+        path: Utf8PathBuf,
+    },
+    /// A file of the folder in which tools are built cannot be read or written.
+    #[error("use {path} to build tools in")]
+    WorkFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing can be downloaded, and what is at hand is not enough.
+    #[error("install tools without network: no older set is whole, and {} cannot be built from what is at hand: {network}; {caches}", needs.join(", "))]
+    OutOfReach {
+        /// The modules that would be needed, with their versions.
+        needs: Vec<String>,
+        /// What the download said.
+        network: String,
+        /// What the caches said.
+        caches: String,
+    },
+    /// A build of the same sources by the same Go, in empty caches, gave another binary.
+    #[error("build {} again: the installed binary is another than what its sources give", tools.join(", "))]
+    NotReproduced {
+        /// The tools.
+        tools: Vec<String>,
+    },
+    /// Somebody cancelled the operation.
+    #[error("finish the work on the tools: it was cancelled")]
+    Cancelled,
     /// The state directory or the lock file cannot be read or written.
     #[error("keep the record of the tools")]
     State(#[from] DurableError),
@@ -282,6 +315,12 @@ impl Coded for ToolchainError {
             Self::Download { .. } => ErrorCode::Download,
             Self::SumRefused { .. } | Self::ChecksumMismatch { .. } => ErrorCode::ChecksumMismatch,
             Self::BuildFailed { .. } | Self::Built(_) => ErrorCode::BuildFailed,
+            Self::OutOfReach { .. } => ErrorCode::Download,
+            Self::NotReproduced { .. } => ErrorCode::NotReproduced,
+            Self::Cancelled => ErrorCode::ToolsCancelled,
+            Self::WorkFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
+            Self::WorkFile { .. } => ErrorCode::StateUnwritable,
+            Self::StoreBusy { .. } => ErrorCode::StoreUnwritable,
             Self::Store(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::StoreFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
             Self::Store(_) | Self::StoreFile { .. } => ErrorCode::StoreUnwritable,
@@ -358,6 +397,22 @@ impl Coded for ToolchainError {
             Self::StoreFile { path, .. } => {
                 Some(format!("make {path} readable and writable for this user, or set BURROW_STORE_DIR"))
             }
+            Self::StoreBusy { path } => {
+                Some(format!("find who has {path} open, or set BURROW_STORE_DIR to a folder of this container"))
+            }
+            Self::WorkFile { source, .. } if is_disk_full(source) => {
+                Some("free some space on that file system, then try again".into())
+            }
+            Self::WorkFile { path, .. } => Some(format!("make {path} readable and writable for this user")),
+            Self::OutOfReach { needs, .. } => Some(format!(
+                "{} and what they need have to be within reach: check the network, GOPROXY and the proxy settings, then run `burrow tools repair`",
+                needs.join(", ")
+            )),
+            Self::NotReproduced { .. } => Some(
+                "do not use it: run `burrow tools repair`, which builds it again, and ask where that binary came from"
+                    .into(),
+            ),
+            Self::Cancelled => Some("nothing was changed: run `burrow tools repair` again when it suits".into()),
             Self::State(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::NoGeneration => Some("run `burrow tools repair`".into()),

@@ -10,7 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::ToolchainError;
+use super::observe::Active;
 use super::store::{Fingerprint, Store};
+use super::verify::Condition;
 use crate::durable::{self, WorkspaceLayout};
 
 /// How many are kept, the active one included.
@@ -42,6 +44,10 @@ pub(crate) struct InstalledTool {
     pub(crate) built_with: String,
     /// The lock file's row where this build turned out different from it: the same sources, built by another Go of that name.
     pub(crate) differs_from: Option<String>,
+    /// Its binary does not count although its file looks as recorded: every byte was read, or its sources were built again,
+    /// and it turned out to be another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refuted: bool,
     pub(crate) fingerprint: Fingerprint,
 }
 
@@ -114,6 +120,23 @@ impl Generations {
         Ok(durable::replace_json(&self.manifest_file(number), manifest)?)
     }
 
+    /// Leaves a mark on the tools whose content is another although nothing about their files tells: from here on they count as
+    /// changed to everybody. What cannot be written is found again by the next full comparison.
+    pub(crate) fn distrust(&self, active: &mut Active, store: &Store) {
+        let Active { number, manifest, conditions } = active;
+        let mut marked = false;
+        for (name, tool) in &mut manifest.tools {
+            let looks_sound = Fingerprint::of(&store.path(&tool.sha256, name)).as_ref() == Some(&tool.fingerprint);
+            if looks_sound && conditions.get(name) == Some(&Condition::Changed) && !tool.refuted {
+                tool.refuted = true;
+                marked = true;
+            }
+        }
+        if marked && let Err(error) = self.write(*number, manifest) {
+            tracing::warn!(number = *number, error = crate::coded::with_causes(&error), "a changed tool is not marked");
+        }
+    }
+
     /// Makes the links of a generation anew.
     pub(crate) fn relink(&self, number: u32, manifest: &Manifest, store: &Store) -> Result<(), ToolchainError> {
         let bin = self.bin(number);
@@ -130,6 +153,11 @@ impl Generations {
             }
         }
         Ok(())
+    }
+
+    /// The digests of all binaries that a generation has, also of one that is not whole.
+    pub(crate) fn digests(&self) -> std::collections::BTreeSet<String> {
+        self.all().into_iter().flat_map(|(_, manifest)| manifest.tools.into_values()).map(|tool| tool.sha256).collect()
     }
 
     /// Makes generation `number` the active one.
@@ -195,12 +223,19 @@ mod tests {
         let keep = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(keep.path().to_owned()).unwrap();
         let layout = StateLayout::new(root.join("state")).workspace("/work".into());
-        Place { store: Store::new(root.join("store")), generations: Generations::new(layout), root, _keep: keep }
+        Place {
+            store: Store::new(root.join("store"), "own".to_owned(), true),
+            generations: Generations::new(layout),
+            root,
+            _keep: keep,
+        }
     }
 
     fn manifest(place: &Place, content: &str) -> Manifest {
-        durable::replace(&place.root.join("built"), content.as_bytes()).unwrap();
-        let (sha256, fingerprint) = place.store.add(&place.root.join("built"), "gopls").unwrap();
+        let built = place.root.join("built");
+        durable::replace(&built, content.as_bytes()).unwrap();
+        let sha256 = crate::toolchain::dirhash::sha256_of_file(&built).unwrap();
+        let fingerprint = place.store.add(&built, &sha256, "gopls").unwrap();
         let tool = InstalledTool {
             module: "m".into(),
             package: "m/cmd".into(),
@@ -210,6 +245,7 @@ mod tests {
             sha256,
             built_with: "go1.26.8".into(),
             differs_from: None,
+            refuted: false,
             fingerprint,
         };
         Manifest::new([("gopls".to_owned(), tool)].into())

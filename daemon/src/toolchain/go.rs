@@ -156,7 +156,7 @@ pub(crate) fn of(
             Err(error) => left_out.push(error),
         }
     }
-    served.sort_by(|a, b| b.0.cmp(&a.0));
+    served.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     let Some((version, _)) = served.first() else {
         let none = || ToolchainError::NoModule { workspace: workspace.to_owned() };
         return Err(left_out.into_iter().next().unwrap_or_else(none));

@@ -8,57 +8,64 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use burrow_protocol::toolchain::{RepairAction, RepairVerb};
-use camino::Utf8PathBuf;
+use burrow_protocol::toolchain::RepairVerb;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::buildinfo;
 use super::dirhash;
-use super::environment::BuildFolders;
+use super::environment::{self, BuildFolders, BuildTarget, Modules};
 use super::error::ToolchainError;
 use super::generations::{InstalledTool, Voucher};
 use super::go::EffectiveGo;
+use super::go_command::{GoCommand, GoEnd, failed_build, not_downloaded};
 use super::pins::Wanted;
 use super::store::Store;
 use super::sumdb;
 use super::verify;
-use crate::process::Stream;
-use crate::process::run::{self, CommandLine};
+use super::work::WorkFolder;
+use crate::durable;
+use crate::process::{Caller, Stream};
 
-/// How long one download may take: Go itself waits for a silent proxy without end.
-const FETCH_DEADLINE: Duration = Duration::from_secs(10 * 60);
-/// How long one build may take, with the downloads that it needs.
-const BUILD_DEADLINE: Duration = Duration::from_secs(60 * 60);
-/// How much of what Go says goes into an error.
-const DETAIL_LINES: usize = 6;
+/// How much of what Go prints is read.
+const MAX_ANSWER: usize = 256 * 1024;
 
 /// A step of the work, told as it begins or goes on.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// An action begins.
-    Begin(RepairAction),
+    /// A step of this kind begins, for a tool in a version.
+    Begin(RepairVerb, String, String),
     /// What Go says.
     Say(String),
 }
 
-/// Downloads and builds tools in one work folder.
-#[derive(Debug)]
+/// Downloads and builds tools in one work folder. Clones are one and the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Installer {
     go: EffectiveGo,
-    env: BTreeMap<String, String>,
+    env: Arc<BTreeMap<String, String>>,
     folders: BuildFolders,
-    store: Store,
+    mark: String,
     steps: mpsc::Sender<Step>,
 }
 
+/// A binary that was built and looked at, in the work folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    /// Where it lies until the work folder goes.
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) module: String,
+    pub(crate) h1: String,
+    pub(crate) voucher: Voucher,
+}
+
 /// A module that is in the work folder's cache, with its sum as we computed it.
-#[derive(Debug)]
-struct Fetched {
-    wanted: Wanted,
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
     module: String,
     h1: String,
     voucher: Voucher,
@@ -75,55 +82,77 @@ struct Downloaded {
 }
 
 impl Installer {
-    /// An installer for `go` in `folders`; `env` is the environment of [`super::environment::for_build`].
-    pub(crate) fn new(
-        go: EffectiveGo,
-        env: BTreeMap<String, String>,
-        folders: BuildFolders,
-        store: Store,
-        steps: mpsc::Sender<Step>,
-    ) -> Self {
-        Self { go, env, folders, store, steps }
-    }
-
-    /// Installs `tools` into the store, one after another; the modules of the later ones are downloaded meanwhile.
+    /// An installer that works in `work`, in the name of `caller`. Blocks.
     ///
     /// # Errors
-    /// The first that occurs; the tools before it are in the store, and no generation has them.
+    /// [`ToolchainError::State`].
+    pub(crate) fn new(
+        go: EffectiveGo,
+        caller: &Caller,
+        workspace: &Utf8Path,
+        work: &WorkFolder,
+        modules: &Modules,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<Self, ToolchainError> {
+        let folders = BuildFolders { root: work.path.join(modules.folder()) };
+        durable::create_dir(&folders.temporary())?;
+        let env = Arc::new(environment::for_build(&caller.env, workspace, &go, &folders, modules));
+        Ok(Self { go, env, folders, mark: work.mark(), steps })
+    }
+
+    /// The folder of what was downloaded, in the layout of GOPROXY.
+    pub(crate) fn downloads(&self) -> Utf8PathBuf {
+        self.folders.modules().join("cache/download")
+    }
+
+    /// Builds `tools` for this platform and hands each to `take`, one after another; what the later ones need is downloaded
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The first that occurs, of `take` also; the tools before it were taken.
     pub(crate) async fn install(
-        self,
-        tools: Vec<(Wanted, String)>,
+        &self,
+        tools: Vec<Wanted>,
+        store: &Store,
     ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
-        let this = Arc::new(self);
         let (sender, mut fetched) = mpsc::channel(tools.len().max(1));
         // Ended with this future: the set aborts its task when it is dropped.
         let mut fetching = JoinSet::new();
-        let fetcher = Arc::clone(&this);
+        let fetcher = self.clone();
         fetching.spawn(async move {
-            for (wanted, why) in tools {
-                let result = fetcher.fetch(wanted, &why).await.map(|fetched| (fetched, why));
+            for (place, wanted) in tools.into_iter().enumerate() {
+                let result = fetcher.fetch(&wanted).await;
                 let failed = result.is_err();
-                if sender.send(result).await.is_err() || failed {
+                // The first is built at once, and downloads what it needs itself.
+                if !failed && place > 0 {
+                    fetcher.fetch_dependencies(&wanted).await;
+                }
+                if sender.send(result.map(|fetched| (wanted, fetched))).await.is_err() || failed {
                     return;
                 }
             }
         });
-        let mut built = BTreeMap::new();
+        let mut installed = BTreeMap::new();
         while let Some(fetched) = fetched.recv().await {
-            let (fetched, why) = fetched?;
-            let name = fetched.wanted.name.clone();
-            built.insert(name, this.build(fetched, &why).await?);
+            let (wanted, fetched) = fetched?;
+            let built = self.build(&wanted, &fetched, &BuildTarget::host()).await?;
+            let name = wanted.name.clone();
+            let store = store.clone();
+            installed.insert(name, blocking(move || take(&store, &wanted, built)).await?);
         }
-        Ok(built)
+        Ok(installed)
     }
 
     /// Downloads the module of a tool and checks its sum.
-    async fn fetch(&self, wanted: Wanted, why: &str) -> Result<Fetched, ToolchainError> {
-        self.begin(RepairVerb::Fetch, &wanted, why);
-        let (module, zip) = self.download(&wanted).await?;
+    ///
+    /// # Errors
+    /// [`ToolchainError`] `Download`, `SumRefused`, `ChecksumMismatch`.
+    pub(crate) async fn fetch(&self, wanted: &Wanted) -> Result<Fetched, ToolchainError> {
+        self.begin(RepairVerb::Fetch, wanted);
+        let (module, zip) = self.download(wanted).await?;
         let (h1, go_sum) = blocking(move || {
             let read = dirhash::hash_zip(&zip).and_then(|h1| Ok((h1, dirhash::go_sum_in(&zip)?)));
-            read.map_err(|source| ToolchainError::StoreFile { path: zip, source })
+            read.map_err(|source| ToolchainError::WorkFile { path: zip, source })
         })
         .await?;
         if let Some(expected) = wanted.h1.as_ref().filter(|expected| expected.sum != h1) {
@@ -141,18 +170,33 @@ impl Installer {
         } else {
             Voucher::Nobody
         };
-        Ok(Fetched { wanted, module, h1, voucher, go_sum })
+        Ok(Fetched { module, h1, voucher, go_sum })
+    }
+
+    /// Downloads what a tool is built from besides its own module: Go loads its packages, and builds none of them. Whether
+    /// that worked is told by the build, which downloads what is missing.
+    async fn fetch_dependencies(&self, wanted: &Wanted) {
+        let args = ["install", "-n", "-trimpath", &wanted.query()].map(str::to_owned).to_vec();
+        let command = self.go(args, self.env_for(wanted, &BuildTarget::host()));
+        let said = command.run(|_, line| {
+            if line.starts_with("go: downloading ") {
+                let _ = self.steps.try_send(Step::Say(line.to_owned()));
+            }
+        });
+        if let Err(error) = said.await {
+            tracing::debug!(tool = wanted.name, %error, "what a tool needs was not downloaded ahead");
+        }
     }
 
     /// The module that holds a tool's package, and its zip. Where the module is not known, the longest path that is one.
     async fn download(&self, wanted: &Wanted) -> Result<(String, Utf8PathBuf), ToolchainError> {
         if let Some(module) = &wanted.module {
-            return Ok((module.clone(), self.download_module(module, &wanted.version).await?));
+            return Ok((module.clone(), self.download_module(wanted, module).await?));
         }
         let mut path = wanted.package.as_str();
         let mut first_error = None;
         loop {
-            match self.download_module(path, &wanted.version).await {
+            match self.download_module(wanted, path).await {
                 Ok(zip) => return Ok((path.to_owned(), zip)),
                 Err(error @ ToolchainError::Download { .. }) => drop(first_error.get_or_insert(error)),
                 Err(error) => return Err(error),
@@ -163,101 +207,150 @@ impl Installer {
                 _ => break,
             }
         }
-        let none = || not_downloaded(&wanted.package, &wanted.version, "there is no such module".to_owned());
+        let none = || not_downloaded(&wanted.package, &wanted.version, "there is no such module");
         Err(first_error.unwrap_or_else(none))
     }
 
-    async fn download_module(&self, module: &str, version: &str) -> Result<Utf8PathBuf, ToolchainError> {
-        let query = format!("{module}@{version}");
-        let command = self.go(["mod", "download", "-json", &query], self.env.clone());
-        let output = run::output(command, FETCH_DEADLINE).await.map_err(|error| late(error, module, version))?;
-        let downloaded: Option<Downloaded> = serde_json::from_slice(&output.stdout).ok();
-        match downloaded {
+    async fn download_module(&self, wanted: &Wanted, module: &str) -> Result<Utf8PathBuf, ToolchainError> {
+        let version = wanted.version.as_str();
+        let args = ["mod", "download", "-json", &format!("{module}@{version}")].map(str::to_owned).to_vec();
+        let (mut answer, mut said) = (String::new(), Vec::new());
+        let ended = self.go(args, self.env_for(wanted, &BuildTarget::host())).run(|stream, line| match stream {
+            Stream::Stdout if answer.len() + line.len() < MAX_ANSWER => answer.push_str(line),
+            Stream::Stdout => {}
+            Stream::Stderr => {
+                let _ = self.steps.try_send(Step::Say(line.to_owned()));
+                said.push(line.to_owned());
+            }
+        });
+        if let GoEnd::GivenUp(why) = ended.await? {
+            return Err(not_downloaded(module, version, &why));
+        }
+        match serde_json::from_str(&answer).ok() {
             Some(Downloaded { error: None, zip: Some(zip), version: Some(found) }) if found == version => Ok(zip),
-            Some(Downloaded { error: Some(error), .. }) => Err(not_downloaded(module, version, last_lines(&error))),
-            _ => Err(not_downloaded(module, version, last_lines(&String::from_utf8_lossy(&output.stderr)))),
+            Some(Downloaded { error: Some(error), .. }) => Err(not_downloaded(module, version, &error)),
+            _ => Err(not_downloaded(module, version, &said.join("\n"))),
         }
     }
 
-    /// Builds a tool whose module was checked, and takes the binary into the store.
-    async fn build(&self, fetched: Fetched, why: &str) -> Result<InstalledTool, ToolchainError> {
-        let Fetched { wanted, module, h1, voucher, go_sum } = fetched;
-        self.begin(RepairVerb::Build, &wanted, why);
-        let folder = self.folders.bin(&wanted.name);
-        let mut env = self.env.clone();
-        env.insert("GOBIN".to_owned(), folder.to_string());
-        env.insert("GOTOOLCHAIN".to_owned(), self.go.toolchain_for(wanted.builder));
-        let query = format!("{}@{}", wanted.package, wanted.version);
-        let command = self.go(["install", "-v", "-trimpath", &query], env);
+    /// Builds a tool for `target` from a module that was checked, and looks at what came of it.
+    ///
+    /// # Errors
+    /// [`ToolchainError`] `Download`, `SumRefused`, `ChecksumMismatch`, `BuildFailed`.
+    pub(crate) async fn build(
+        &self,
+        wanted: &Wanted,
+        fetched: &Fetched,
+        target: &BuildTarget,
+    ) -> Result<Built, ToolchainError> {
+        self.begin(RepairVerb::Build, wanted);
+        let folder = self.folders.bin(&wanted.name, target);
+        let mut env = self.env_for(wanted, target);
+        if target.is_host() {
+            env.insert("GOBIN".to_owned(), folder.to_string());
+        }
+        let args = ["install", "-v", "-trimpath", &wanted.query()].map(str::to_owned).to_vec();
         let mut said = Vec::new();
-        let lines = run::lines(command, |stream, line| {
+        let ended = self.go(args, env.clone()).run(|stream, line| {
             if stream == Stream::Stderr {
                 let _ = self.steps.try_send(Step::Say(line.to_owned()));
                 said.push(line.to_owned());
             }
         });
-        let status = match tokio::time::timeout(BUILD_DEADLINE, lines).await {
-            Ok(status) => status?,
-            Err(_) => {
-                return Err(not_built(
-                    &wanted,
-                    format!("it took longer than {} minutes", BUILD_DEADLINE.as_secs() / 60),
-                ));
-            }
-        };
-        if !status.success() {
-            return Err(failed_build(&wanted, &module, &said));
+        match ended.await? {
+            GoEnd::Exited(status) if status.success() => {}
+            GoEnd::Exited(_) => return Err(failed_build(&wanted.name, &fetched.module, &wanted.version, &said)),
+            GoEnd::GivenUp(why) => return Err(not_downloaded(&fetched.module, &wanted.version, &why)),
         }
-        self.begin(RepairVerb::Verify, &wanted, "a binary is compared before it is used");
-        let (store, built_with, env) = (self.store.clone(), wanted.builder.name(), self.env.clone());
+        self.begin(RepairVerb::Verify, wanted);
+        let (wanted, fetched, target) = (wanted.clone(), fetched.clone(), target.clone());
         blocking(move || {
-            let binary = only_file(&folder).ok_or_else(|| not_built(&wanted, "Go left no binary".to_owned()))?;
-            let voucher = with_dependencies(voucher, &binary, &go_sum, &env)?;
-            let (sha256, fingerprint) = store.add(&binary, &wanted.name)?;
-            let tool = InstalledTool {
-                module,
-                package: wanted.package.clone(),
-                version: wanted.version.clone(),
-                h1,
-                voucher,
-                differs_from: wanted.sha256.clone().filter(|locked| *locked != sha256),
-                sha256,
-                built_with,
-                fingerprint,
+            let path = only_file(&folder).ok_or_else(|| not_built(&wanted, "Go left no binary".to_owned()))?;
+            let voucher = with_dependencies(fetched.voucher, &path, &fetched.go_sum, &env)?;
+            let unreadable = |source| ToolchainError::WorkFile { path: path.clone(), source };
+            let sha256 = dirhash::sha256_of_file(&path).map_err(unreadable)?;
+            let Fetched { module, h1, .. } = fetched;
+            let expected = verify::Build {
+                package: &wanted.package,
+                module: &module,
+                version: &wanted.version,
+                h1: &h1,
+                go: &wanted.builder.name(),
             };
-            verify::check_build(&store.path(&tool.sha256, &wanted.name), &tool)
-                .map_err(|problem| not_built(&wanted, problem))?;
-            Ok(tool)
+            verify::check_build(&path, &expected, &target).map_err(|problem| not_built(&wanted, problem))?;
+            Ok(Built { path, sha256, module, h1, voucher })
         })
         .await
     }
 
-    fn go<const N: usize>(&self, args: [&str; N], env: BTreeMap<String, String>) -> CommandLine {
-        CommandLine {
-            program: self.go.bin().join("go").into_string(),
-            args: args.map(str::to_owned).to_vec(),
-            env,
-            cwd: self.folders.root.clone(),
-        }
+    /// Asks Go, in the workspace's own version: what it prints, or else what it says.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Process`].
+    pub(crate) async fn ask(&self, args: Vec<String>) -> Result<Result<String, String>, ToolchainError> {
+        let (mut answer, mut said) = (String::new(), String::new());
+        let ended = self.go(args, (*self.env).clone()).run(|stream, line| {
+            let text = if stream == Stream::Stdout { &mut answer } else { &mut said };
+            if text.len() + line.len() < MAX_ANSWER {
+                text.push_str(line);
+                text.push('\n');
+            }
+        });
+        Ok(match ended.await? {
+            GoEnd::Exited(status) if status.success() => Ok(answer),
+            GoEnd::Exited(_) => Err(said),
+            GoEnd::GivenUp(why) => Err(why),
+        })
     }
 
-    fn begin(&self, verb: RepairVerb, wanted: &Wanted, why: &str) {
-        let action = RepairAction {
-            verb,
-            tool: Some(wanted.name.clone()),
-            version: Some(wanted.version.clone()),
-            why: why.to_owned(),
-        };
-        // A step that is lost is not missed: what was done is told at the end.
-        let _ = self.steps.try_send(Step::Begin(action));
+    fn go(&self, args: Vec<String>, env: BTreeMap<String, String>) -> GoCommand {
+        let program = self.go.bin().join("go");
+        GoCommand { program, args, env, cwd: self.folders.root.clone(), mark: self.mark.clone() }
     }
+
+    fn env_for(&self, wanted: &Wanted, target: &BuildTarget) -> BTreeMap<String, String> {
+        let mut env = (*self.env).clone();
+        env.insert("GOTOOLCHAIN".to_owned(), self.go.toolchain_for(wanted.builder));
+        env.extend(environment::for_target(target));
+        env
+    }
+
+    fn begin(&self, verb: RepairVerb, wanted: &Wanted) {
+        // A step that is lost is not missed: what was done is told at the end.
+        let _ = self.steps.try_send(Step::Begin(verb, wanted.name.clone(), wanted.version.clone()));
+    }
+}
+
+impl Wanted {
+    /// What `go install` is asked for.
+    fn query(&self) -> String {
+        format!("{}@{}", self.package, self.version)
+    }
+}
+
+/// Takes a binary that was built into the store. Blocks.
+fn take(store: &Store, wanted: &Wanted, built: Built) -> Result<InstalledTool, ToolchainError> {
+    let Built { path, sha256, module, h1, voucher } = built;
+    let fingerprint = store.add(&path, &sha256, &wanted.name)?;
+    Ok(InstalledTool {
+        module,
+        package: wanted.package.clone(),
+        version: wanted.version.clone(),
+        h1,
+        voucher,
+        differs_from: wanted.sha256.clone().filter(|locked| *locked != sha256),
+        sha256,
+        built_with: wanted.builder.name(),
+        refuted: false,
+        fingerprint,
+    })
 }
 
 /// Who vouches for a tool together with the modules that were built into it. Its build information is no mere claim here: our
 /// own `go` wrote it just now, from caches of our own.
 fn with_dependencies(
     voucher: Voucher,
-    binary: &camino::Utf8Path,
+    binary: &Utf8Path,
     go_sum: &str,
     env: &BTreeMap<String, String>,
 ) -> Result<Voucher, ToolchainError> {
@@ -285,90 +378,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn only_file(folder: &camino::Utf8Path) -> Option<Utf8PathBuf> {
+fn only_file(folder: &Utf8Path) -> Option<Utf8PathBuf> {
     let mut entries = folder.read_dir_utf8().ok()?.flatten();
     let first = entries.next()?.into_path();
     entries.next().is_none().then_some(first)
 }
 
-/// Why a build failed. A compiler's message has a header `# PACKAGE`; without one, Go did not come as far as compiling.
-fn failed_build(wanted: &Wanted, module: &str, said: &[String]) -> ToolchainError {
-    let detail = last_lines(&said.join("\n"));
-    if said.iter().any(|line| line.starts_with("# ")) {
-        return not_built(wanted, detail);
-    }
-    not_downloaded(module, &wanted.version, detail)
-}
-
 fn not_built(wanted: &Wanted, detail: String) -> ToolchainError {
     ToolchainError::BuildFailed { tool: wanted.name.clone(), version: wanted.version.clone(), detail }
-}
-
-/// A failed download. Go tells a wrong sum by these words only: there is no other sign of it.
-fn not_downloaded(module: &str, version: &str, detail: String) -> ToolchainError {
-    let (module, version) = (module.to_owned(), version.to_owned());
-    if detail.contains("SECURITY ERROR") || detail.contains("checksum mismatch") {
-        return ToolchainError::SumRefused { module, version, detail };
-    }
-    ToolchainError::Download { module, version, detail }
-}
-
-fn late(error: crate::process::ProcessError, module: &str, version: &str) -> ToolchainError {
-    match error {
-        crate::process::ProcessError::Deadline { deadline, .. } => {
-            not_downloaded(module, version, format!("no answer within {} minutes", deadline.as_secs() / 60))
-        }
-        error => error.into(),
-    }
-}
-
-/// The last lines that say something, in one.
-fn last_lines(text: &str) -> String {
-    // `go install -v` names each package that it compiles: those lines are no reason.
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| line.contains(' ')).collect();
-    lines[lines.len().saturating_sub(DETAIL_LINES)..].join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use burrow_protocol::error::ErrorCode;
-
-    use crate::coded::Coded;
-
-    fn wanted() -> Wanted {
-        Wanted {
-            name: "t".into(),
-            module: None,
-            package: "a.example/t".into(),
-            version: "v1.0.0".into(),
-            open: None,
-            h1: None,
-            builder: "1.26.8".parse().unwrap(),
-            sha256: None,
-            why: String::new(),
-        }
-    }
-
-    #[test]
-    fn why_go_failed() {
-        for (said, expected, why) in [
-            (
-                &["internal/cpu", "# a.example/t", "./main.go:3:1: syntax error"][..],
-                ErrorCode::BuildFailed,
-                "a compiler's header",
-            ),
-            (&["go: downloading b v1", "go: b@v1: dial tcp: connection refused"], ErrorCode::Download, "no network"),
-            (
-                &["go: b@v1: verifying module: checksum mismatch", "SECURITY ERROR"],
-                ErrorCode::ChecksumMismatch,
-                "wrong content",
-            ),
-        ] {
-            let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();
-            let error = failed_build(&wanted(), "a.example/t", &said);
-            assert_eq!(error.code(), expected, "{why}: {error}");
-            assert!(!error.to_string().contains("internal/cpu"), "names of packages are no reason");
-        }
-    }
 }

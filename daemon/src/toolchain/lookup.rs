@@ -3,33 +3,22 @@
 //! `go list -m` is asked, in the environment and folders of a build, so that GOPROXY, GOPRIVATE and credentials count as they
 //! do there. An operation that somebody asked for does it; what it finds is held by the lock file.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use camino::Utf8PathBuf;
 use serde::Deserialize;
 
 use super::compat::{Compat, Gos, ToolTable};
 use super::error::ToolchainError;
-use super::go::EffectiveGo;
+use super::go_command::not_downloaded;
+use super::install::Installer;
 use super::pins::{Query, Resolved, Wanted, is_module_version};
 use super::version::{GoVersion, ModuleVersion};
-use crate::process::run::{self, CommandLine};
 
-/// How long one question may take: Go itself waits for a silent proxy without end.
-const DEADLINE: Duration = Duration::from_secs(120);
 /// How many versions are tried until one works with the Go of the workspace.
 const TRIED: usize = 12;
 
 /// Asks the module proxy, as one workspace's Go does.
 #[derive(Debug)]
 pub(crate) struct Lookup<'a> {
-    /// The Go that asks.
-    pub(crate) go: &'a EffectiveGo,
-    /// The environment of a build.
-    pub(crate) env: BTreeMap<String, String>,
-    /// An empty folder: the workspace's own go.mod has no say.
-    pub(crate) folder: Utf8PathBuf,
+    pub(crate) installer: &'a Installer,
     pub(crate) gos: Gos<'a>,
 }
 
@@ -127,31 +116,9 @@ impl Lookup<'_> {
         let mut args = vec!["list".to_owned(), "-m".to_owned(), "-json".to_owned()];
         args.extend(versions.then(|| "-versions".to_owned()));
         args.push(query);
-        let command = CommandLine {
-            program: self.go.bin().join("go").into_string(),
-            args,
-            env: self.env.clone(),
-            cwd: self.folder.clone(),
-        };
-        let told = if version.is_empty() { "its versions" } else { version };
-        let failed =
-            |detail: String| ToolchainError::Download { module: module.to_owned(), version: told.to_owned(), detail };
-        let output = run::output(command, DEADLINE).await.map_err(|error| match error {
-            crate::process::ProcessError::Deadline { deadline, .. } => {
-                failed(format!("no answer within {} seconds", deadline.as_secs()))
-            }
-            error => error.into(),
-        })?;
-        let said = || {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            lines[lines.len().saturating_sub(4)..].join("; ")
-        };
-        if !output.status.success() {
-            return Err(failed(said()));
-        }
-        let listed: Listed = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
-        Ok(listed)
+        let told = if version.is_empty() { "latest" } else { version };
+        let answer = self.installer.ask(args).await?.map_err(|said| not_downloaded(module, told, &said))?;
+        serde_json::from_str(&answer).map_err(|error| not_downloaded(module, told, &error.to_string()))
     }
 }
 

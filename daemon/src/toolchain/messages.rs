@@ -23,6 +23,8 @@ pub(crate) enum ToolchainRequest {
     Verify { caller: Caller, full: bool, reply: oneshot::Sender<ToolsReport> },
     /// Queue an operation; answers its name.
     Start { kind: Kind, caller: Caller, reply: oneshot::Sender<String> },
+    /// End an operation; answers at once.
+    Cancel { operation: String, reply: oneshot::Sender<Result<(), ToolchainError>> },
     /// Answers when the operation has ended.
     Wait { operation: String, reply: oneshot::Sender<Outcome> },
 }

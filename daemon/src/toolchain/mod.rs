@@ -27,18 +27,23 @@ mod generations; // the sets of tools, and which is active
 mod store; // binaries by digest
 mod verify; // whether a binary is still what was recorded
 
+mod go_command; // running `go`
 mod install; // download and build
 mod lookup; // versions that only the module proxy knows
+mod modules; // downloads that are kept
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
 mod queue; // pure: which operation runs
 mod repair; // pure: observation -> plan
+mod update; // pure: what an update does to the lock file
 mod view; // pure: observation -> what is shown
+mod work; // the folder of an operation
 
 mod actor; // the loop
 
 use std::sync::Arc;
 
+use burrow_protocol::model::ContainerStatus;
 use burrow_protocol::toolchain::{OperationResult, RepairPlan, StartedOperation, ToolsReport};
 use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -50,6 +55,7 @@ pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};
 
 use crate::durable::{self, DurableError, StateLayout, WorkspaceLayout};
+use crate::hex;
 use crate::model::WorkspacePublisher;
 use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
@@ -71,6 +77,8 @@ pub struct ToolchainContext {
     pub state: StateLayout,
     /// The store's folder.
     pub store_dir: Utf8PathBuf,
+    /// The container and this start of it.
+    pub container: ContainerStatus,
     /// The workspace's settings, as they change.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Where tools and progress are shown.
@@ -80,6 +88,14 @@ pub struct ToolchainContext {
 impl ToolchainContext {
     fn layout(&self) -> WorkspaceLayout {
         self.state.workspace(&self.workspace)
+    }
+
+    /// The store, as this workspace uses it.
+    fn store(&self) -> Store {
+        // A container that was copied has another identity, and two workspaces have two folders.
+        let holder = hex::short_digest(&format!("{} {}", self.container.id, self.layout().dir()));
+        let shared = !self.store_dir.starts_with(self.state.dir());
+        Store::new(self.store_dir.clone(), holder, shared)
     }
 
     /// Makes the state directory's `current` lead to this workspace's tools, unless it leads to those of another one that is
@@ -150,8 +166,29 @@ impl Toolchain {
     ///
     /// # Errors
     /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
-    pub async fn update(&self, caller: Caller, name: Option<String>) -> Result<StartedOperation, ToolchainError> {
-        self.start(Kind::Update { name }, caller).await
+    pub async fn update(
+        &self,
+        caller: Caller,
+        name: Option<String>,
+        create_folder: bool,
+    ) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Update { name, create_folder }, caller).await
+    }
+
+    /// Queues a build of the installed tools in empty caches, which must give the same binaries. The answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
+    pub async fn rebuild(&self, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Rebuild, caller).await
+    }
+
+    /// Ends an operation that waits or runs; one that is about to switch does so. The answer means asked.
+    ///
+    /// # Errors
+    /// [`ToolchainError::OperationUnknown`] or [`ToolchainError::Ending`].
+    pub async fn cancel(&self, operation: String) -> Result<(), ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Cancel { operation, reply }).await?
     }
 
     /// Waits for the end of an operation. Dropping the future ends the waiting, not the operation.
@@ -178,7 +215,7 @@ impl Toolchain {
     pub async fn tool_path(&self, name: &str) -> Result<Utf8PathBuf, ToolchainError> {
         let (context, name) = (Arc::clone(&self.context), name.to_owned());
         install::blocking(move || {
-            let store = Store::new(context.store_dir.clone());
+            let store = context.store();
             let generations = Generations::new(context.layout());
             let not_installed = |why| ToolchainError::NotInstalled { tool: name.clone(), why };
             let (number, manifest) = generations.active().ok_or_else(|| not_installed("no tools are installed"))?;
@@ -235,6 +272,7 @@ mod tests {
             workspace: path.clone(),
             state: StateLayout::new(path.join("state")),
             store_dir: path.join("store"),
+            container: container.clone(),
             settings,
             publisher: Model::new(container).workspace(&path),
         });
@@ -242,7 +280,7 @@ mod tests {
         let caller = Caller { trusted: false, ..Caller::default() };
         let refused = |error| matches!(error, ToolchainError::Untrusted { .. });
         assert!(toolchain.repair(caller.clone(), false).await.is_err_and(refused));
-        assert!(toolchain.update(caller.clone(), None).await.is_err_and(refused));
+        assert!(toolchain.update(caller.clone(), None, false).await.is_err_and(refused));
         assert!(matches!(toolchain.list(caller.clone()).await, Err(ToolchainError::NoGo)), "a look is an answer");
         let rollback = toolchain.rollback(caller).await;
         assert!(rollback.is_err_and(|error| matches!(*error, ToolchainError::NoGeneration)));

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ToolchainContext;
 use super::compat::{Compat, Gos};
+use super::environment::BuildTarget;
 use super::error::ToolchainError;
 use super::generations::{Generations, InstalledTool, Manifest, Voucher};
 use super::go::{self, EffectiveGo};
@@ -60,7 +61,7 @@ impl Asked {
 }
 
 /// The active generation and the condition of what is in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) number: u32,
     pub(crate) manifest: Manifest,
@@ -99,7 +100,7 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
     let pins = context.settings.borrow().burrow.tools.clone();
     let mut looked_at = BTreeSet::new();
     let asked = ask(context, caller, relax, &pins, &mut looked_at);
-    let store = Store::new(context.store_dir.clone());
+    let store = context.store();
     let generations = Generations::new(context.layout());
     let active = active(&generations, &store, depth);
     let at_hand = match &asked {
@@ -187,19 +188,25 @@ fn at_hand(
     store: &Store,
 ) -> BTreeMap<String, InstalledTool> {
     let mut found = BTreeMap::new();
-    let mut kept = None;
+    let mut kept: Option<Vec<Manifest>> = None;
     for wanted in asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().ok()) {
         let installed = active.and_then(|active| active.tool(&wanted.name));
         if installed.is_some_and(|(tool, condition)| condition.is_whole() && fits(wanted, tool)) {
             continue;
         }
         let kept = kept.get_or_insert_with(|| kept_anywhere(context));
+        let refuted = |sha256: &str| {
+            let tools = kept.iter().flat_map(|manifest| manifest.tools.values());
+            tools.filter(|tool| tool.refuted).any(|tool| tool.sha256 == sha256)
+        };
         let candidates = kept.iter().filter_map(|manifest| manifest.tools.get(&wanted.name));
+        let candidates = candidates.filter(|tool| !refuted(&tool.sha256));
         let older = candidates.filter(|tool| fits(wanted, tool)).find_map(|tool| {
             let fingerprint = store.compare(&tool.sha256, &wanted.name)?;
             Some(InstalledTool { fingerprint, ..tool.clone() })
         });
-        if let Some(tool) = older.or_else(|| locked(wanted, store)) {
+        let by_lock = || locked(wanted, store).filter(|tool| !refuted(&tool.sha256));
+        if let Some(tool) = older.or_else(by_lock) {
             found.insert(wanted.name.clone(), tool);
         }
     }
@@ -225,7 +232,13 @@ fn kept_anywhere(context: &ToolchainContext) -> Vec<Manifest> {
 }
 
 /// The binary that the lock file names, if the store has it and it says of itself what it should.
+///
+/// A lock file may be edited by anybody who proposes a change, and a store that others write to may hold anything: the two
+/// together prove nothing. So what the compatibility table vouches for is built again there; its sum decides.
 fn locked(wanted: &Wanted, store: &Store) -> Option<InstalledTool> {
+    if store.is_shared() && wanted.h1.as_ref().is_some_and(|h1| h1.from_table) {
+        return None;
+    }
     let (sha256, module, h1) = (wanted.sha256.as_ref()?, wanted.module.as_ref()?, wanted.h1.as_ref()?);
     let fingerprint = store.compare(sha256, &wanted.name)?;
     let tool = InstalledTool {
@@ -237,9 +250,10 @@ fn locked(wanted: &Wanted, store: &Store) -> Option<InstalledTool> {
         sha256: sha256.clone(),
         built_with: wanted.builder.name(),
         differs_from: None,
+        refuted: false,
         fingerprint,
     };
-    match verify::check_build(&store.path(sha256, &wanted.name), &tool) {
+    match verify::check_build(&store.path(sha256, &wanted.name), &tool.build(), &BuildTarget::host()) {
         Ok(()) => Some(tool),
         Err(problem) => {
             tracing::warn!(tool = wanted.name, problem, "the binary that the lock file names is passed over");
@@ -280,6 +294,7 @@ mod tests {
             sha256: "00".into(),
             built_with: "go1.26.8".into(),
             differs_from: Some("11".into()),
+            refuted: false,
             fingerprint: Fingerprint::of(Utf8Path::new("/proc/version")).unwrap(),
         }
     }
@@ -289,7 +304,7 @@ mod tests {
     fn tools_of_other_workspaces_count_as_far_as_they_were_built_here() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateLayout::new(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap());
-        let store = Store::new(state.dir().join("store"));
+        let store = Store::new(state.dir().join("store"), "other".to_owned(), false);
         let other = state.workspace("/other".into());
         durable::create_dir(other.dir()).unwrap();
         let tools = [("built", Voucher::Table), ("locked", Voucher::LockFile), ("odd", Voucher::Nobody)];
@@ -302,6 +317,7 @@ mod tests {
             workspace: "/own".into(),
             state,
             store_dir: "/nowhere".into(),
+            container: container.clone(),
             settings: watch::channel(Arc::default()).1,
             publisher: Model::new(container).workspace("/own".into()),
         };

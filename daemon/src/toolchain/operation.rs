@@ -1,28 +1,33 @@
-//! Operations: repair, update, rollback. Each looks, plans, does, and looks again.
+//! Operations: repair, update, rollback, rebuild. Each looks, plans, does, and looks again.
 //!
-//! Invariants: nothing is switched before all of it is in the store; an operation that fails or is dropped leaves the active
-//! generation as it was; a lock file is written where there is none, and changed by an update alone.
+//! Invariants: nothing is switched before all of it is in the store; an operation that fails, is cancelled or is dropped
+//! leaves the active generation as it was; a lock file is written where there is none, and changed by an update alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burrow_protocol::lock::{LockFile, LockedTool};
-use burrow_protocol::toolchain::{RepairAction, RepairVerb};
+use burrow_protocol::lock::LockFile;
+use burrow_protocol::toolchain::{LockChange, RepairAction, RepairVerb};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
 use super::compat::Compat;
-use super::environment::{self, BuildFolders};
+use super::environment::{BuildTarget, Modules};
 use super::error::ToolchainError;
-use super::generations::{Generations, InstalledTool, Manifest};
+use super::generations::{Generations, InstalledTool, Manifest, Voucher};
+use super::go::EffectiveGo;
 use super::install::{Installer, Step, blocking};
 use super::lock;
 use super::lookup::Lookup;
+use super::modules;
 use super::observe::{self, Active, Asked, Observation, Relax, observe};
-use super::pins::{self, Choice};
+use super::pins::{self, Choice, ExpectedSum, Wanted};
 use super::repair::{self, Plan};
 use super::store::Store;
+use super::update::{self, Rows};
 use super::verify::Depth;
+use super::work::WorkFolder;
 use crate::coded::with_causes;
 use crate::process::Caller;
 
@@ -38,9 +43,13 @@ pub(crate) enum Kind {
     Update {
         /// One tool, else all.
         name: Option<String>,
+        /// Whether a folder may be made for the lock file.
+        create_folder: bool,
     },
     /// Make the generation before the active one active.
     Rollback,
+    /// Build what is installed once more, in empty caches: the same binaries must come of it.
+    Rebuild,
 }
 
 impl Kind {
@@ -50,6 +59,7 @@ impl Kind {
             Self::Repair { .. } => "repair",
             Self::Update { .. } => "update",
             Self::Rollback => "rollback",
+            Self::Rebuild => "rebuild",
         }
     }
 
@@ -59,6 +69,7 @@ impl Kind {
             Self::Repair { .. } => "Repairing the Go tools",
             Self::Update { .. } => "Updating the Go tools",
             Self::Rollback => "Rolling back the Go tools",
+            Self::Rebuild => "Building the Go tools again",
         }
     }
 }
@@ -68,6 +79,10 @@ impl Kind {
 pub(crate) struct Done {
     pub(crate) actions: Vec<RepairAction>,
     pub(crate) notes: Vec<String>,
+    /// What an update did to the lock file.
+    pub(crate) changes: Vec<LockChange>,
+    /// The generation that it made active, with the tools that are others in it than before.
+    pub(crate) switched: Option<(u32, Vec<String>)>,
     /// How things stand afterwards.
     pub(crate) observation: Observation,
 }
@@ -87,19 +102,32 @@ pub(crate) async fn run(
     kind: Kind,
     caller: Caller,
     events: mpsc::Sender<Event>,
+    cancel: CancellationToken,
 ) -> Result<Done, ToolchainError> {
-    let operation = Operation {
-        store: Store::new(context.store_dir.clone()),
-        generations: Generations::new(context.layout()),
-        context,
-        caller,
-        events,
-    };
-    match kind {
+    let generations = Generations::new(context.layout());
+    let operation =
+        Operation { store: context.store(), generations: generations.clone(), context, caller, events, cancel };
+    let active = move |generations: Generations| blocking(move || Ok(generations.active()));
+    let before = active(generations.clone()).await?;
+    let mut done = match kind {
         Kind::Repair { locked } => operation.repair(locked).await,
-        Kind::Update { name } => operation.update(name).await,
+        Kind::Update { name, create_folder } => operation.update(name, create_folder).await,
         Kind::Rollback => operation.rollback().await,
+        Kind::Rebuild => operation.rebuild().await,
+    }?;
+    done.switched = switched(before.as_ref(), active(generations).await?.as_ref());
+    Ok(done)
+}
+
+/// The generation that is active now, where another one was before, with the tools that are others in it.
+fn switched(before: Option<&(u32, Manifest)>, now: Option<&(u32, Manifest)>) -> Option<(u32, Vec<String>)> {
+    let (number, manifest) = now?;
+    if before.is_some_and(|(before, _)| before == number) {
+        return None;
     }
+    let old = |name: &String| before.and_then(|(_, manifest)| manifest.tools.get(name)).map(|tool| &tool.sha256);
+    let others = manifest.tools.iter().filter(|(name, tool)| old(name) != Some(&tool.sha256));
+    Some((*number, others.map(|(name, _)| name.clone()).collect()))
 }
 
 /// What came of looking up the versions that only the module proxy knows.
@@ -118,6 +146,8 @@ struct Operation {
     store: Store,
     generations: Generations,
     events: mpsc::Sender<Event>,
+    /// Ends it, as long as nothing was switched.
+    cancel: CancellationToken,
 }
 
 impl Operation {
@@ -137,43 +167,115 @@ impl Operation {
             return settle(Observation { asked: Ok(asked), active, at_hand, surplus, looked_at }, Vec::new(), notes);
         }
         let mut not_found = None;
+        let mut plan = plan;
         let built = match self.look_up(&mut asked).await {
             Ok(looked_up) => {
                 not_found = looked_up.none;
-                let plan = if looked_up.any {
-                    repair::plan(&asked, active.as_ref(), &at_hand, &surplus)
-                } else {
-                    plan
-                };
-                self.build(&asked, &plan).await.map(|built| (plan, built))
+                if looked_up.any {
+                    plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
+                }
+                self.build(&asked, &plan, Modules::Users).await
             }
             Err(error) => Err(error),
         };
-        let actions = match built {
-            Ok((plan, built)) => {
-                let this = self.clone();
-                let (actions, told) = blocking(move || {
-                    let (manifest, actions) = this.apply(&plan, built, active.as_ref())?;
-                    Ok((actions, write_missing_lock(&asked, &manifest)?))
-                })
-                .await?;
-                notes.extend(told);
-                actions
-            }
+        let built = match built {
             Err(error @ ToolchainError::Download { .. }) => {
-                let this = self.clone();
-                let (action, note) = blocking(move || this.fall_back(active.as_ref(), error)).await?;
-                notes.push(note);
-                action.into_iter().collect()
+                let (this, generation) = (self.clone(), active.clone());
+                let text = with_causes(&error);
+                if let Some((action, note)) = blocking(move || this.fall_back(generation.as_ref(), &text)).await? {
+                    notes.push(note);
+                    return self.finish(action.into_iter().collect(), notes).await;
+                }
+                let built = self.build_from_what_is_kept(&asked, &plan, error).await?;
+                notes.push(
+                    "the network cannot be reached: the tools were built from downloads that were kept".to_owned(),
+                );
+                built
             }
-            Err(error) => return Err(error),
+            built => built?,
         };
+        let this = self.clone();
+        let (actions, told) = blocking(move || {
+            let (manifest, actions) = this.apply(&plan, built, active.as_ref())?;
+            Ok((actions, write_missing_lock(&asked, &manifest)?))
+        })
+        .await?;
+        notes.extend(told);
         // Now that the others are in order.
         not_found.map_or(Ok(()), Err)?;
         self.finish(actions, notes).await
     }
 
-    async fn update(self, name: Option<String>) -> Result<Done, ToolchainError> {
+    /// Builds without network, from what was downloaded before: here, or by the caller's own Go. All of it is checked as a
+    /// download is.
+    async fn build_from_what_is_kept(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        network: ToolchainError,
+    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+        let (kept, caller, root) = (self.context.state.modules(), self.caller.clone(), asked.go.local.root.clone());
+        let folders = blocking(move || Ok(modules::at_hand(kept, &caller, &root))).await?;
+        let caches = if folders.is_empty() {
+            "no downloads are kept".to_owned()
+        } else {
+            match self.build(asked, plan, Modules::Folders(folders)).await {
+                Err(error @ (ToolchainError::Download { .. } | ToolchainError::SumRefused { .. })) => {
+                    with_causes(&error)
+                }
+                built => return built,
+            }
+        };
+        let needs = plan.build.iter().map(|(wanted, _)| {
+            let module = wanted.module.as_ref().unwrap_or(&wanted.package);
+            format!("{module}@{}", wanted.version)
+        });
+        Err(ToolchainError::OutOfReach { needs: needs.collect(), network: with_causes(&network), caches })
+    }
+
+    /// Builds the active tools once more; those that come out differently count as changed from here on.
+    async fn rebuild(self) -> Result<Done, ToolchainError> {
+        let Observation { asked, active, .. } = self.look(Relax::Nothing).await?;
+        let (go, mut active) = (asked?.go, active.ok_or(ToolchainError::NoGeneration)?);
+        let tools = active.manifest.tools.clone();
+        self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() * 3 });
+        let builds = self.in_workshop(&go, Modules::Users, async |installer: &Installer| {
+            let mut differing = Vec::new();
+            for (name, tool) in &tools {
+                let Some(wanted) = again(name, tool) else { continue };
+                let fetched = installer.fetch(&wanted).await?;
+                if installer.build(&wanted, &fetched, &BuildTarget::host()).await?.sha256 != tool.sha256 {
+                    differing.push(name.clone());
+                }
+            }
+            Ok(differing)
+        });
+        let differing = builds.await?;
+        if !differing.is_empty() {
+            let (this, marked) = (self.clone(), differing.clone());
+            blocking(move || {
+                for name in &marked {
+                    if let Some(tool) = active.manifest.tools.get_mut(name) {
+                        tool.refuted = true;
+                    }
+                }
+                this.generations.write(active.number, &active.manifest)
+            })
+            .await?;
+            return Err(ToolchainError::NotReproduced { tools: differing });
+        }
+        let action = |(name, tool): (&String, &InstalledTool)| RepairAction {
+            verb: RepairVerb::Verify,
+            tool: Some(name.clone()),
+            version: Some(tool.version.clone()),
+            why: "built again in empty caches, and the same byte for byte".to_owned(),
+            cost: repair::cost(RepairVerb::Build),
+        };
+        let actions = tools.iter().map(action).collect();
+        self.finish(actions, Vec::new()).await
+    }
+
+    async fn update(self, name: Option<String>, create_folder: bool) -> Result<Done, ToolchainError> {
         let relax = name.clone().map_or(Relax::All, Relax::Tool);
         let seen = self.look(relax).await?;
         let mut asked = seen.asked?;
@@ -181,17 +283,75 @@ impl Operation {
             let known = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
         }
+        if !asked.place.shared && !create_folder {
+            let [path, _] = lock::looked_at(&self.context.workspace);
+            return Err(ToolchainError::ConsentNeeded { path });
+        }
         let looked_up = self.look_up(&mut asked).await?;
         let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
-        let built = self.build(&asked, &plan).await?;
+        let mut notes = Vec::new();
+        let (built, rows) = self.build_for_all(&asked, &plan, name.as_deref(), &mut notes).await?;
         let this = self.clone();
-        let (actions, notes) = blocking(move || {
+        let (actions, changes, written) = blocking(move || {
             let (manifest, actions) = this.apply(&plan, built, seen.active.as_ref())?;
-            Ok((actions, move_lock(&asked, &manifest, name.as_deref())?))
+            let (new, changes) = update::moved(&asked, &manifest.tools, &rows, name.as_deref());
+            let place = if asked.place.shared {
+                asked.place
+            } else {
+                lock::make_shared(&this.context.workspace, &this.context.layout())?
+            };
+            let differs = !place.path.exists() || asked.lock.as_ref() != Some(&new);
+            if differs {
+                lock::write(&place, &new)?;
+            }
+            Ok((actions, changes, differs.then(|| format!("wrote {}", place.path))))
         })
         .await?;
+        notes.extend(written);
         looked_up.none.map_or(Ok(()), Err)?;
-        self.finish(actions, notes).await
+        let mut done = self.finish(actions, notes).await?;
+        done.changes = changes;
+        Ok(done)
+    }
+
+    /// Builds what is planned, and then the binaries of other platforms that the lock file lacks: their digests alone are
+    /// kept. One that cannot be built is told: without its row it is verified by its module's sum there.
+    async fn build_for_all(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        name: Option<&str>,
+        notes: &mut Vec<String>,
+    ) -> Result<(BTreeMap<String, InstalledTool>, Rows), ToolchainError> {
+        let known = plan.manifest(BTreeMap::new()).tools;
+        let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
+        let others = update::missing(asked, &known, name).len() + plan.build.len();
+        self.tell(Event::Planned { tools, actions: plan.actions().actions.len() + others * 3 });
+        if plan.build.is_empty() && others == 0 {
+            return Ok((BTreeMap::new(), Rows::new()));
+        }
+        self.in_workshop(&asked.go, Modules::Users, async |installer: &Installer| {
+            let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
+            let built = installer.install(wanted, &self.store).await?;
+            let all: BTreeMap<_, _> = known.into_iter().chain(built.clone()).collect();
+            let mut rows = Rows::new();
+            for (wanted, target) in update::missing(asked, &all, name) {
+                let fetched = installer.fetch(&wanted).await?;
+                match installer.build(&wanted, &fetched, &target).await {
+                    Ok(binary) => {
+                        let key = lock::key_for(&wanted.builder.name(), &target);
+                        rows.entry(wanted.name).or_default().insert(key, binary.sha256);
+                    }
+                    Err(error @ ToolchainError::BuildFailed { .. }) => {
+                        let (tool, why) = (&wanted.name, with_causes(&error));
+                        notes.push(format!("no row of {tool} for {}: {why}", target.platform()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((built, rows))
+        })
+        .await
     }
 
     async fn rollback(self) -> Result<Done, ToolchainError> {
@@ -227,26 +387,23 @@ impl Operation {
         if !asked.choices.iter().any(is_open) {
             return Ok(LookedUp::default());
         }
-        let this = self.clone();
-        let go = asked.go.clone();
-        let (work, env) = blocking(move || {
-            let work = this.store.work_folder()?;
-            let folders = BuildFolders { root: work.path.clone() };
-            Ok((work, environment::for_build(&this.caller.env, &this.context.workspace, &go, &folders)))
-        })
-        .await?;
-        let lookup = Lookup { go: &asked.go, env, folder: work.path.clone(), gos: asked.gos() };
-        let mut found = Vec::new();
-        for (index, wanted) in asked.choices.iter().enumerate() {
-            let Ok(wanted) = &wanted.wanted else { continue };
-            let Some(query) = &wanted.open else { continue };
-            match lookup.resolve(wanted, query).await {
-                Ok(resolved) => found.push((index, Ok(resolved))),
-                // That one tool has no version is its own affair.
-                Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
-                Err(error) => return Err(error),
+        let open: &Asked = asked;
+        let found = self.in_workshop(&open.go, Modules::Users, async |installer: &Installer| {
+            let lookup = Lookup { installer, gos: open.gos() };
+            let mut found = Vec::new();
+            for (index, choice) in open.choices.iter().enumerate() {
+                let Ok(wanted) = &choice.wanted else { continue };
+                let Some(query) = &wanted.open else { continue };
+                match lookup.resolve(wanted, query).await {
+                    Ok(resolved) => found.push((index, Ok(resolved))),
+                    // That one tool has no version is its own affair.
+                    Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
+                    Err(error) => return Err(error),
+                }
             }
-        }
+            Ok(found)
+        });
+        let found = found.await?;
         let own = asked.go.version;
         let mut looked_up = LookedUp { any: true, none: None };
         for (index, resolved) in found {
@@ -264,43 +421,66 @@ impl Operation {
                 }
             }
         }
-        blocking(move || {
-            work.remove();
-            Ok(())
-        })
-        .await?;
         Ok(looked_up)
     }
 
-    async fn build(&self, asked: &Asked, plan: &Plan) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+    async fn build(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        modules: Modules,
+    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
         if plan.build.is_empty() {
             return Ok(BTreeMap::new());
         }
         let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
         self.tell(Event::Planned { tools, actions: plan.actions().actions.len() });
-        let this = self.clone();
-        let go = asked.go.clone();
-        let (work, env) = blocking(move || {
-            let work = this.store.work_folder()?;
-            let folders = BuildFolders { root: work.path.clone() };
-            Ok((work, environment::for_build(&this.caller.env, &this.context.workspace, &go, &folders)))
+        let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
+        let install = async |installer: &Installer| installer.install(wanted, &self.store).await;
+        self.in_workshop(&asked.go, modules, install).await
+    }
+
+    /// Has `work` build in a folder of its own, until it is done or the operation is cancelled. What was downloaded is kept
+    /// where it worked, and no `go` is left in any case.
+    async fn in_workshop<T>(
+        &self,
+        go: &EffectiveGo,
+        modules: Modules,
+        work: impl AsyncFnOnce(&Installer) -> Result<T, ToolchainError>,
+    ) -> Result<T, ToolchainError> {
+        let (steps, mut told) = mpsc::channel(64);
+        let (this, go) = (self.clone(), go.clone());
+        let keeps = modules == Modules::Users;
+        let (folder, installer) = blocking(move || {
+            let folder = WorkFolder::make(&this.context.state.work())?;
+            let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
+            Ok((folder, installer))
         })
         .await?;
-        let folders = BuildFolders { root: work.path.clone() };
-        let (steps, mut told) = mpsc::channel(64);
-        let installer = Installer::new(asked.go.clone(), env, folders, self.store.clone(), steps);
         let forward = async {
             while let Some(step) = told.recv().await {
                 self.tell(Event::Step(step));
             }
+            std::future::pending::<()>().await;
         };
-        let (built, ()) = tokio::join!(installer.install(plan.build.clone()), forward);
-        blocking(move || {
-            work.remove();
-            Ok(())
-        })
-        .await?;
-        built
+        let done = tokio::select! {
+            done = work(&installer) => done,
+            () = forward => Err(ToolchainError::Ending),
+            () = self.cancel.cancelled() => Err(ToolchainError::Cancelled),
+        };
+        if done.is_ok() && keeps {
+            let (from, to) = (installer.downloads(), self.context.state.modules());
+            blocking(move || {
+                // They are for a bad day, and no reason to fail on a good one.
+                if let Err(error) = modules::keep(&from, &to) {
+                    tracing::warn!(error = with_causes(&error), "downloads are not kept");
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        folder.close().await;
+        done
     }
 
     /// Makes what was planned the active state; what became active, and what was done.
@@ -311,6 +491,7 @@ impl Operation {
         active: Option<&Active>,
     ) -> Result<(Manifest, Vec<RepairAction>), ToolchainError> {
         let manifest = plan.manifest(built);
+        self.store.hold(manifest.tools.values().map(|tool| tool.sha256.clone()));
         if plan.makes_generation() {
             let number = self.generations.create(&manifest, &self.store)?;
             self.generations.activate(number)?;
@@ -322,29 +503,37 @@ impl Operation {
                 self.generations.relink(active.number, &manifest, &self.store)?;
             }
         }
-        for number in self.generations.surplus() {
-            self.generations.remove(number)?;
-        }
         self.context.link_current()?;
+        let surplus = self.generations.surplus();
+        for number in &surplus {
+            self.generations.remove(*number)?;
+        }
+        if !surplus.is_empty() {
+            // The tools are in order already: what stays behind is removed with a later generation.
+            match self.store.collect(&self.generations.digests()) {
+                Ok(removed) => tracing::info!(removed, "binaries that nobody uses were removed"),
+                Err(error) => tracing::warn!(error = with_causes(&error), "binaries that nobody uses stay"),
+            }
+        }
         Ok((manifest, plan.actions().actions))
     }
 
-    /// Without the network: the newest generation that is whole, the active one first.
+    /// Without the network: the newest generation that is whole, the active one first. None where none is.
     fn fall_back(
         &self,
         active: Option<&Active>,
-        error: ToolchainError,
-    ) -> Result<(Option<RepairAction>, String), ToolchainError> {
-        let note = |number, stands: &str| format!("{}; generation {number} {stands}", with_causes(&error));
+        error: &str,
+    ) -> Result<Option<(Option<RepairAction>, String)>, ToolchainError> {
+        let note = |number, stands: &str| format!("{error}; generation {number} {stands}");
         if let Some(active) = active.filter(|active| is_whole(active)) {
             self.generations.relink(active.number, &active.manifest, &self.store)?;
-            return Ok((None, note(active.number, "stays in use")));
+            return Ok(Some((None, note(active.number, "stays in use"))));
         }
         let whole = self.generations.all().into_iter().find(|(number, manifest)| self.is_whole(*number, manifest));
-        let Some((number, manifest)) = whole else { return Err(error) };
+        let Some((number, manifest)) = whole else { return Ok(None) };
         self.generations.relink(number, &manifest, &self.store)?;
         self.generations.activate(number)?;
-        Ok((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead")))
+        Ok(Some((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead"))))
     }
 
     fn is_whole(&self, number: u32, manifest: &Manifest) -> bool {
@@ -370,7 +559,7 @@ fn settle(
             asked.choices.swap_remove(fatal).wanted?;
         }
     }
-    Ok(Done { actions, notes, observation })
+    Ok(Done { actions, notes, changes: Vec::new(), switched: None, observation })
 }
 
 /// Writes the lock file where there is none; what to tell about it.
@@ -381,7 +570,7 @@ fn write_missing_lock(asked: &Asked, manifest: &Manifest) -> Result<Option<Strin
     if manifest.tools.is_empty() {
         return Ok(None);
     }
-    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), row(tool)));
+    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), update::row(tool)));
     lock::write(&asked.place, &LockFile { tools: rows.collect(), ..lock::empty() })?;
     let path = &asked.place.path;
     Ok(Some(if asked.place.shared {
@@ -405,43 +594,27 @@ fn is_whole(generation: &Active) -> bool {
 }
 
 fn fallen_back(number: u32, why: &str) -> RepairAction {
-    RepairAction { verb: RepairVerb::Rollback, tool: None, version: None, why: format!("generation {number}, {why}") }
+    let why = format!("generation {number}, {why}");
+    RepairAction {
+        verb: RepairVerb::Rollback,
+        tool: None,
+        version: None,
+        why,
+        cost: repair::cost(RepairVerb::Rollback),
+    }
 }
 
-/// Writes the rows of what was updated; what changed, in words.
-fn move_lock(asked: &Asked, manifest: &Manifest, name: Option<&str>) -> Result<Vec<String>, ToolchainError> {
-    let old = asked.lock.clone().unwrap_or_else(lock::empty);
-    let mut new = old.clone();
-    if name.is_none() {
-        new.tools.retain(|tool, _| asked.choices.iter().any(|choice| choice.name == *tool));
-    }
-    let mut notes = Vec::new();
-    for choice in asked.choices.iter().filter(|choice| name.is_none_or(|name| name == choice.name)) {
-        let (Ok(_), Some(tool)) = (&choice.wanted, manifest.tools.get(&choice.name)) else { continue };
-        let mut row = row(tool);
-        match old.tools.get(&choice.name) {
-            // The same module: what other platforms' builds are is still true.
-            Some(before) if (&before.h1, &before.version) == (&row.h1, &row.version) => {
-                row.binaries = before.binaries.clone().into_iter().chain(row.binaries).collect();
-            }
-            Some(before) => notes.push(format!("{} {} -> {}", choice.name, before.version, row.version)),
-            None => notes.push(format!("{} {} is new", choice.name, row.version)),
-        }
-        new.tools.insert(choice.name.clone(), row);
-    }
-    if new != old {
-        lock::write(&asked.place, &new)?;
-        notes.push(format!("wrote {}", asked.place.path));
-    }
-    Ok(notes)
-}
-
-fn row(tool: &InstalledTool) -> LockedTool {
-    LockedTool {
-        module: tool.module.clone(),
+/// What has to be built to have an installed tool once more; none where its record makes no sense.
+fn again(name: &str, tool: &InstalledTool) -> Option<Wanted> {
+    Some(Wanted {
+        name: name.to_owned(),
+        module: Some(tool.module.clone()),
         package: tool.package.clone(),
         version: tool.version.clone(),
-        h1: tool.h1.clone(),
-        binaries: [(lock::build_key(&tool.built_with), tool.sha256.clone())].into(),
-    }
+        open: None,
+        h1: Some(ExpectedSum { sum: tool.h1.clone(), from_table: tool.voucher == Voucher::Table }),
+        builder: tool.built_with.parse().ok()?,
+        sha256: None,
+        why: String::new(),
+    })
 }

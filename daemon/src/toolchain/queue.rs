@@ -60,6 +60,13 @@ impl<K: PartialEq, C> OpQueue<K, C> {
         self.running.as_deref()
     }
 
+    /// Takes out an operation that waits; whether there was one.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|waiting| waiting.name != name);
+        self.waiting.len() < before
+    }
+
     /// Whether the operation runs or waits.
     pub(crate) fn holds(&self, name: &str) -> bool {
         self.running.as_deref() == Some(name) || self.waiting.iter().any(|waiting| waiting.name == name)
@@ -84,6 +91,8 @@ mod tests {
         assert_eq!(queue.push(operation("d", "rollback", 4)), "d");
         assert_eq!(queue.start(), None, "one at a time");
         assert!(queue.holds("a") && queue.holds("b") && queue.holds("d") && !queue.holds("c"));
+        queue.push(operation("e", "update", 5));
+        assert!(queue.remove("e") && !queue.remove("e") && !queue.remove("a"), "one that runs does not wait");
         assert_eq!(queue.ended().as_deref(), Some("a"));
         let next = queue.start().unwrap();
         assert_eq!((next.name.as_str(), next.caller), ("b", 3), "with the later caller");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burrow_protocol::toolchain::{RepairAction, RepairPlan, RepairVerb};
+use burrow_protocol::toolchain::{ActionCost, RepairAction, RepairPlan, RepairVerb};
 
 use super::error::ToolchainError;
 use super::generations::{InstalledTool, Manifest};
@@ -56,6 +56,7 @@ impl Plan {
             tool: tool.map(|(name, _)| name.to_owned()),
             version: tool.map(|(_, version)| version.to_owned()),
             why: why.to_owned(),
+            cost: cost(verb),
         };
         let mut actions = Vec::new();
         for (wanted, why) in &self.build {
@@ -92,6 +93,16 @@ impl Plan {
             actions.push(action(RepairVerb::Prune, None, &format!("generation {number} is no longer kept")));
         }
         RepairPlan { actions }
+    }
+}
+
+/// What an action of this kind takes.
+pub(crate) const fn cost(verb: RepairVerb) -> ActionCost {
+    match verb {
+        RepairVerb::Fetch => ActionCost::Network,
+        RepairVerb::Build => ActionCost::Building,
+        RepairVerb::Verify => ActionCost::Reading,
+        RepairVerb::Activate | RepairVerb::Rollback | RepairVerb::Relink | RepairVerb::Prune => ActionCost::Links,
     }
 }
 
@@ -209,6 +220,7 @@ mod tests {
             sha256: "ff".into(),
             built_with: go.into(),
             differs_from: None,
+            refuted: false,
             fingerprint: fingerprint(),
         }
     }

@@ -1,22 +1,41 @@
 //! The store: binaries by the SHA-256 of their content, `tools/<sha256>/<tool>`.
 //!
 //! It may be a volume that containers share, so nothing in it is trusted: whoever uses a binary compares its content, or a
-//! fingerprint that he recorded when he did. A binary comes in whole: made elsewhere, synced, renamed. All functions block.
+//! fingerprint that he recorded when he did. A binary comes in whole: copied beside its place, synced, renamed, compared.
+//!
+//! Who shares a store says what he uses: `holds/<holder>.json`, one a workspace of a container, and removes what nobody
+//! holds under the store's own lock. A hold that was not renewed for [`HOLD_LASTS`] is that of a container that is gone.
+//! All functions block.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::dirhash::sha256_of_file;
 use super::error::ToolchainError;
+use crate::coded::with_causes;
 use crate::durable::{self, Lock};
 
-/// The store of one machine.
+const SCHEMA: u32 = 1;
+/// How long a container may be away without losing what it uses.
+const HOLD_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What came in since then stays, held or not: its container may be about to say that it uses it.
+const NEW_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the store's lock is waited for. Whoever has it copies one binary, or removes some.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// The store of one workspace of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     dir: Utf8PathBuf,
+    /// The name of this workspace's hold: no other workspace of any container has it.
+    holder: String,
+    /// Whether others may write there.
+    shared: bool,
 }
 
 /// What a file had when its content was last compared. The inode's change time cannot be set back, so a byte that was changed
@@ -45,140 +64,214 @@ impl Fingerprint {
     }
 }
 
+/// What a workspace of a container uses.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Hold {
+    schema: u32,
+    /// The digests of its binaries.
+    tools: BTreeSet<String>,
+}
+
 impl Store {
-    pub(crate) fn new(dir: Utf8PathBuf) -> Self {
-        Self { dir }
+    /// The store in `dir`. `holder` names the workspace; `shared` says whether anybody but this user's own daemon writes there.
+    pub(crate) fn new(dir: Utf8PathBuf, holder: String, shared: bool) -> Self {
+        Self { dir, holder, shared }
+    }
+
+    /// Whether somebody else may have put binaries there.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Where the binary with this content lies, or would lie.
     pub(crate) fn path(&self, sha256: &str, tool: &str) -> Utf8PathBuf {
-        self.dir.join("tools").join(sha256).join(tool)
+        self.tools().join(sha256).join(tool)
     }
 
     /// The fingerprint of a binary whose content was compared just now; none where it is not there or is another.
     pub(crate) fn compare(&self, sha256: &str, tool: &str) -> Option<Fingerprint> {
-        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
         let path = self.path(sha256, tool);
         // Taken before the content is read: a change meanwhile is seen by the next comparison.
-        let fingerprint = Fingerprint::of(&path).filter(|_| is_digest)?;
+        let fingerprint = Fingerprint::of(&path).filter(|_| is_digest(sha256))?;
         (sha256_of_file(&path).ok()? == sha256).then_some(fingerprint)
     }
 
-    /// Takes in the binary at `built`, which is moved; its SHA-256 and fingerprint.
+    /// Takes in a copy of the binary at `built`, whose digest is `sha256`, and holds it; its fingerprint.
     ///
     /// # Errors
-    /// [`ToolchainError::Store`] or [`ToolchainError::StoreFile`].
-    pub(crate) fn add(&self, built: &Utf8Path, tool: &str) -> Result<(String, Fingerprint), ToolchainError> {
-        let io = |path: &Utf8Path| {
-            let path = path.to_owned();
-            move |source| ToolchainError::StoreFile { path, source }
-        };
-        let sha256 = sha256_of_file(built).map_err(io(built))?;
-        if let Some(fingerprint) = self.compare(&sha256, tool) {
-            return Ok((sha256, fingerprint));
+    /// [`ToolchainError`] `Store`, `StoreFile`, `StoreBusy`; nothing that is incomplete stays under the binary's name.
+    pub(crate) fn add(&self, built: &Utf8Path, sha256: &str, tool: &str) -> Result<Fingerprint, ToolchainError> {
+        let _lock = self.lock()?;
+        self.change_hold(|tools| tools.insert(sha256.to_owned()))?;
+        if let Some(fingerprint) = self.compare(sha256, tool) {
+            return Ok(fingerprint);
         }
-        let file = fs_err::File::open(built).map_err(io(built))?;
-        file.set_permissions(Permissions::from_mode(0o555)).map_err(io(built))?;
-        file.sync_all().map_err(io(built))?;
-        let path = self.path(&sha256, tool);
-        if let Some(folder) = path.parent() {
-            durable::create_dir(folder).map_err(ToolchainError::Store)?;
+        let path = self.path(sha256, tool);
+        let folder = self.tools().join(sha256);
+        durable::create_dir(&folder).map_err(ToolchainError::Store)?;
+        if path.is_dir() {
+            // A folder in the binary's place is in nobody's interest, and a rename does not replace it.
+            durable::remove_dir(&path).map_err(ToolchainError::Store)?;
         }
-        durable::rename(built, &path).map_err(ToolchainError::Store)?;
-        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let fingerprint = Fingerprint::of(&path).ok_or_else(missing).map_err(io(&path))?;
-        Ok((sha256, fingerprint))
+        durable::copy(built, &path, 0o555).map_err(ToolchainError::Store)?;
+        let other = || io::Error::new(io::ErrorKind::InvalidData, "it is not what was written there");
+        self.compare(sha256, tool).ok_or_else(other).map_err(|source| ToolchainError::StoreFile { path, source })
     }
 
-    /// Removes the folders of repairs whose daemons are gone.
-    pub(crate) fn sweep(&self) {
-        let Ok(entries) = self.dir.join("tmp").read_dir_utf8() else { return };
+    /// Holds these binaries besides those that are held already. A store that cannot be written holds nothing, and loses
+    /// nothing either: then only others can remove what is in it, and the loss is seen.
+    pub(crate) fn hold(&self, digests: impl IntoIterator<Item = String>) {
+        let digests: Vec<_> = digests.into_iter().collect();
+        let held = self.lock().and_then(|_lock| {
+            self.change_hold(|tools| {
+                let before = tools.len();
+                tools.extend(digests);
+                tools.len() > before
+            })
+        });
+        if let Err(error) = held {
+            tracing::warn!(error = with_causes(&error), "what is used cannot be held in the store");
+        }
+    }
+
+    /// From here on this workspace holds `used` and nothing else; what nobody holds is removed. Gives the number of binaries
+    /// that were removed.
+    ///
+    /// # Errors
+    /// [`ToolchainError`] `Store`, `StoreBusy`.
+    pub(crate) fn collect(&self, used: &BTreeSet<String>) -> Result<usize, ToolchainError> {
+        let Ok(entries) = self.tools().read_dir_utf8() else { return Ok(0) };
+        let _lock = self.lock()?;
+        // Written anew also where nothing changed: its time is what says that this container is still there.
+        self.change_hold(|tools| {
+            tools.clone_from(used);
+            true
+        })?;
+        let held = self.held_by_anybody()?;
+        let mut removed = 0;
         for entry in entries.flatten() {
-            let Some(folder) = entry.path().as_str().strip_suffix(LOCK_SUFFIX).map(Utf8Path::new) else { continue };
-            if matches!(Lock::try_take(entry.path()), Ok(Some(_))) {
-                remove(folder);
+            let is_old = age_of(entry.path()).is_some_and(|age| age > NEW_FOR);
+            if is_digest(entry.file_name()) && is_old && !held.contains(entry.file_name()) {
+                durable::remove_dir(entry.path()).map_err(ToolchainError::Store)?;
+                removed += 1;
             }
         }
+        Ok(removed)
     }
 
-    /// Makes a folder for one repair. What repairs of dead daemons left is removed first.
-    ///
-    /// # Errors
-    /// [`ToolchainError::Store`] or [`ToolchainError::StoreFile`].
-    pub(crate) fn work_folder(&self) -> Result<WorkFolder, ToolchainError> {
-        let tmp = self.dir.join("tmp");
-        durable::create_dir(&tmp).map_err(ToolchainError::Store)?;
-        self.sweep();
-        // The lock comes first: a folder is never there without its lock being held.
-        let lock_file = tempfile::Builder::new().prefix("repair-").suffix(LOCK_SUFFIX).tempfile_in(&tmp);
-        let failed = |source| ToolchainError::StoreFile { path: tmp.clone(), source };
-        let (_, lock_file) = lock_file.map_err(failed)?.keep().map_err(|error| failed(error.error))?;
-        let lock_file = Utf8PathBuf::from_path_buf(lock_file)
-            .map_err(|_| failed(std::io::Error::from(std::io::ErrorKind::InvalidFilename)))?;
-        let lock = Lock::take(&lock_file).map_err(ToolchainError::Store)?;
-        let path = Utf8PathBuf::from(lock_file.as_str().trim_end_matches(LOCK_SUFFIX));
-        durable::create_dir(&path).map_err(ToolchainError::Store)?;
-        Ok(WorkFolder { path, _lock: lock })
+    /// What all holders hold together; the holds of containers that are gone are removed.
+    fn held_by_anybody(&self) -> Result<BTreeSet<String>, ToolchainError> {
+        let mut held = BTreeSet::new();
+        for entry in self.holds().read_dir_utf8().into_iter().flatten().flatten() {
+            if age_of(entry.path()).is_some_and(|age| age > HOLD_LASTS) {
+                durable::remove_file(entry.path()).map_err(ToolchainError::Store)?;
+                continue;
+            }
+            // Damaged, or of a newer Burrow: then it is not known what is used, and nothing is removed.
+            let hold = durable::read_json::<Hold>(entry.path()).map_err(ToolchainError::Store)?;
+            held.extend(hold.unwrap_or_default().tools);
+        }
+        Ok(held)
+    }
+
+    /// Changes the hold of this workspace; under the store's lock. `change` says whether it has to be written.
+    fn change_hold(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) -> Result<(), ToolchainError> {
+        let path = self.holds().join(format!("{}.json", self.holder));
+        // A damaged one is replaced: what is used is written anew with the next generation.
+        let mut hold = durable::read_json::<Hold>(&path).ok().flatten().unwrap_or_default();
+        if change(&mut hold.tools) {
+            hold.schema = SCHEMA;
+            durable::create_dir(&self.holds()).map_err(ToolchainError::Store)?;
+            durable::replace_json(&path, &hold).map_err(ToolchainError::Store)?;
+        }
+        Ok(())
+    }
+
+    /// The lock of the whole store, which other containers' daemons take as well.
+    fn lock(&self) -> Result<Lock, ToolchainError> {
+        durable::create_dir(&self.dir).map_err(ToolchainError::Store)?;
+        let path = self.dir.join("lock");
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            if let Some(lock) = Lock::try_take(&path).map_err(ToolchainError::Store)? {
+                return Ok(lock);
+            }
+            if Instant::now() >= until {
+                return Err(ToolchainError::StoreBusy { path });
+            }
+            // There is no event for a lock that another container's daemon lets go.
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    fn tools(&self) -> Utf8PathBuf {
+        self.dir.join("tools")
+    }
+
+    fn holds(&self) -> Utf8PathBuf {
+        self.dir.join("holds")
     }
 }
 
-/// The folder of one repair. Its lock tells other daemons that somebody works here.
-#[derive(Debug)]
-pub(crate) struct WorkFolder {
-    pub(crate) path: Utf8PathBuf,
-    _lock: Lock,
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-impl WorkFolder {
-    /// Removes it with all that is in it.
-    pub(crate) fn remove(self) {
-        remove(&self.path);
-    }
-}
-
-const LOCK_SUFFIX: &str = ".lock";
-
-/// The lock lies beside the folder, so that the folder can go while the lock is held.
-fn lock_of(folder: &Utf8Path) -> Utf8PathBuf {
-    Utf8PathBuf::from(format!("{folder}{LOCK_SUFFIX}"))
-}
-
-fn remove(folder: &Utf8Path) {
-    // The lock goes last: while it is there, the next sweep tries again.
-    if let Err(error) = durable::remove_dir(folder).and_then(|()| durable::remove_file(&lock_of(folder))) {
-        tracing::warn!(%folder, error = crate::coded::with_causes(&error), "a repair's folder stays behind");
-    }
+/// How long ago the file or folder was last written; none where that cannot be known.
+fn age_of(path: &Utf8Path) -> Option<Duration> {
+    let written = path.symlink_metadata().ok()?.modified().ok()?;
+    SystemTime::now().duration_since(written).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::dirhash;
     use super::*;
 
-    fn store() -> (tempfile::TempDir, Utf8PathBuf, Store) {
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
-        let store = Store::new(path.join("store"));
-        (folder, path, store)
+        (folder, path)
+    }
+
+    fn store(root: &Utf8Path, holder: &str) -> Store {
+        Store::new(root.join("store"), holder.to_owned(), true)
+    }
+
+    /// A binary with this content comes into the store; its digest and fingerprint.
+    fn add(store: &Store, root: &Utf8Path, content: &str) -> (String, Fingerprint) {
+        let built = root.join("built");
+        durable::replace(&built, content.as_bytes()).unwrap();
+        let sha256 = dirhash::sha256_of_file(&built).unwrap();
+        let fingerprint = store.add(&built, &sha256, "gopls").unwrap();
+        (sha256, fingerprint)
+    }
+
+    /// As if it had been written that long ago.
+    fn age(path: &Utf8Path, by: Duration) {
+        let file = std::fs::File::open(path).unwrap();
+        file.set_modified(SystemTime::now() - by).unwrap();
     }
 
     #[test]
     fn a_binary_lies_under_its_digest_and_cannot_be_written() {
-        let (_keep, root, store) = store();
-        let built = root.join("built");
-        durable::replace(&built, b"tool").unwrap();
-        let (sha256, fingerprint) = store.add(&built, "gopls").unwrap();
+        let (_keep, root) = folder();
+        let store = store(&root, "a");
+        let (sha256, fingerprint) = add(&store, &root, "tool");
         let path = store.path(&sha256, "gopls");
         assert_eq!(std::fs::read(&path).unwrap(), b"tool");
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o555);
-        assert!(!built.exists(), "it was moved");
         assert_eq!(store.compare(&sha256, "gopls"), Some(fingerprint));
     }
 
     #[test]
     fn a_changed_byte_shows_also_with_size_and_time_restored() {
-        let (_keep, root, store) = store();
-        durable::replace(&root.join("built"), b"tool").unwrap();
-        let (sha256, before) = store.add(&root.join("built"), "gopls").unwrap();
+        let (_keep, root) = folder();
+        let store = store(&root, "a");
+        let (sha256, before) = add(&store, &root, "tool");
         let path = store.path(&sha256, "gopls");
         let modified = path.metadata().unwrap().modified().unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
@@ -188,23 +281,38 @@ mod tests {
         assert_ne!(Fingerprint::of(&path), Some(before), "the change time cannot be set back");
         assert_eq!(store.compare(&sha256, "gopls"), None);
         // The same content again mends it in place.
-        durable::replace(&root.join("again"), b"tool").unwrap();
-        assert_eq!(store.add(&root.join("again"), "gopls").unwrap().0, sha256);
+        add(&store, &root, "tool");
+        assert!(store.compare(&sha256, "gopls").is_some());
+        // So it does where somebody put a folder.
+        std::fs::remove_file(&path).unwrap();
+        durable::create_dir(&path.join("in the way")).unwrap();
+        add(&store, &root, "tool");
         assert!(store.compare(&sha256, "gopls").is_some());
     }
 
     #[test]
-    fn the_work_of_dead_daemons_is_removed_and_that_of_others_stays() {
-        let (_keep, _, store) = store();
-        let living = store.work_folder().unwrap();
-        let dead = store.work_folder().unwrap();
-        let left = dead.path.clone();
-        drop(dead);
-        let next = store.work_folder().unwrap();
-        assert!(living.path.exists() && next.path.exists());
-        assert!(!left.exists());
-        let path = next.path.clone();
-        next.remove();
-        assert!(!path.exists() && !lock_of(&path).exists());
+    fn what_another_container_holds_is_kept() {
+        let (_keep, root) = folder();
+        let (one, other) = (store(&root, "one"), store(&root, "other"));
+        let (ours, _) = add(&one, &root, "ours");
+        let (theirs, _) = add(&other, &root, "theirs");
+        let (both, _) = add(&one, &root, "both");
+        add(&other, &root, "both");
+        let there = |digest: &String| one.path(digest, "gopls").exists();
+        let none = BTreeSet::new();
+        assert_eq!(one.collect(&none).unwrap(), 0, "all of it is new");
+        for digest in [&ours, &theirs, &both] {
+            age(one.path(digest, "gopls").parent().unwrap(), NEW_FOR * 2);
+        }
+        assert_eq!(one.collect(&none).unwrap(), 1);
+        assert!(!there(&ours) && there(&theirs) && there(&both));
+        // The other container has not been there for long.
+        age(&one.holds().join("other.json"), HOLD_LASTS * 2);
+        assert_eq!(one.collect(&[both.clone()].into()).unwrap(), 1);
+        assert!(!there(&theirs) && there(&both));
+        // What cannot be read may say anything.
+        durable::replace(&one.holds().join("third.json"), b"{").unwrap();
+        assert!(one.collect(&none).is_err());
+        assert!(there(&both));
     }
 }

@@ -6,7 +6,8 @@ use burrow_protocol::toolchain::{ToolState, VerifiedBy};
 use camino::Utf8Path;
 
 use super::buildinfo::{self, BuildInfo};
-use super::environment;
+use super::compat::Compat;
+use super::environment::BuildTarget;
 use super::generations::{InstalledTool, Voucher};
 use super::store::{Fingerprint, Store};
 
@@ -49,6 +50,9 @@ pub(crate) enum Depth {
 /// The condition of the tool `name`, whose link lies in `bin`.
 pub(crate) fn condition(store: &Store, bin: &Utf8Path, name: &str, tool: &InstalledTool, depth: Depth) -> Condition {
     let path = store.path(&tool.sha256, name);
+    if tool.refuted {
+        return Condition::Changed;
+    }
     let Some(fingerprint) = Fingerprint::of(&path) else { return Condition::Missing };
     if fingerprint != tool.fingerprint && depth == Depth::Glance {
         return Condition::Changed;
@@ -56,7 +60,7 @@ pub(crate) fn condition(store: &Store, bin: &Utf8Path, name: &str, tool: &Instal
     if fingerprint != tool.fingerprint || depth == Depth::Full {
         match store.compare(&tool.sha256, name) {
             None => return Condition::Changed,
-            Some(_) if depth == Depth::Full && check_build(&path, tool).is_err() => return Condition::Changed,
+            Some(_) if depth == Depth::Full && !is_as_built(&path, name, tool) => return Condition::Changed,
             Some(fingerprint) if fingerprint != tool.fingerprint => return Condition::Touched(fingerprint),
             Some(_) => {}
         }
@@ -68,26 +72,62 @@ pub(crate) fn condition(store: &Store, bin: &Utf8Path, name: &str, tool: &Instal
     }
 }
 
-/// Holds what the binary at `path` says of its build against what it should be.
+/// Whether the binary says of its build what it should, and the sum on record is the one of the compatibility table.
+fn is_as_built(path: &Utf8Path, name: &str, tool: &InstalledTool) -> bool {
+    let in_table = Compat::built_in().sum_of(&tool.module, &tool.version);
+    let checked = match in_table {
+        Some(sum) if sum != tool.h1 => Err(format!("its module's sum is {}, the table has {sum}", tool.h1)),
+        _ => check_build(path, &tool.build(), &BuildTarget::host()),
+    };
+    if let Err(problem) = &checked {
+        tracing::warn!(tool = name, problem, "a binary is not what its record says");
+    }
+    checked.is_ok()
+}
+
+/// What a binary has to say of its build.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Build<'a> {
+    pub(crate) package: &'a str,
+    pub(crate) module: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) h1: &'a str,
+    /// The Go that built it: `go1.26.8`.
+    pub(crate) go: &'a str,
+}
+
+impl InstalledTool {
+    /// What its binary has to say of its build.
+    pub(crate) fn build(&self) -> Build<'_> {
+        Build {
+            package: &self.package,
+            module: &self.module,
+            version: &self.version,
+            h1: &self.h1,
+            go: &self.built_with,
+        }
+    }
+}
+
+/// Holds what the binary at `path` says of its build against what it should be. Starts no process.
 ///
 /// # Errors
 /// The first difference, in words.
-pub(crate) fn check_build(path: &Utf8Path, tool: &InstalledTool) -> Result<(), String> {
+pub(crate) fn check_build(path: &Utf8Path, expected: &Build<'_>, target: &BuildTarget) -> Result<(), String> {
     let info = buildinfo::read(path).map_err(|error| crate::coded::with_causes(&error))?;
-    compare_build(&info, tool)
+    compare_build(&info, expected, target)
 }
 
-fn compare_build(info: &BuildInfo, tool: &InstalledTool) -> Result<(), String> {
+fn compare_build(info: &BuildInfo, build: &Build<'_>, target: &BuildTarget) -> Result<(), String> {
     let setting = |name: &str| info.settings.get(name).map_or("", String::as_str);
-    let level = if environment::goarch() == "arm64" { "GOARM64" } else { "GOAMD64" };
     for (what, found, expected) in [
-        ("package", info.path.as_str(), tool.package.as_str()),
-        ("module", &info.module.path, &tool.module),
-        ("version", &info.module.version, &tool.version),
-        ("sum", &info.module.sum, &tool.h1),
-        ("Go", info.go.split(' ').next().unwrap_or_default(), &tool.built_with),
-        ("GOOS", setting("GOOS"), std::env::consts::OS),
-        ("GOARCH", setting("GOARCH"), environment::goarch()),
+        ("package", info.path.as_str(), build.package),
+        ("module", &info.module.path, build.module),
+        ("version", &info.module.version, build.version),
+        ("sum", &info.module.sum, build.h1),
+        ("Go", info.go.split(' ').next().unwrap_or_default(), build.go),
+        ("GOOS", setting("GOOS"), &target.goos),
+        ("GOARCH", setting("GOARCH"), &target.goarch),
         ("CGO_ENABLED", setting("CGO_ENABLED"), "0"),
         ("-trimpath", setting("-trimpath"), "true"),
     ] {
@@ -95,11 +135,19 @@ fn compare_build(info: &BuildInfo, tool: &InstalledTool) -> Result<(), String> {
             return Err(format!("its {what} is {found:?}, {expected:?} is expected"));
         }
     }
+    // What changes the code of a build that has all of the above right.
+    for unwanted in ["-tags", "-ldflags", "-gcflags", "-asmflags", "-race", "-cover", "GOEXPERIMENT", "GOFIPS140"] {
+        // Go 1.24 and newer writes the FIPS setting's default as well.
+        if !matches!(setting(unwanted), "" | "off") {
+            return Err(format!("it was built with {unwanted} {:?}", setting(unwanted)));
+        }
+    }
     // Go before 1.23 does not write the level for arm64.
-    match setting(level) {
-        "" => Ok(()),
-        found if found == environment::arch_level() => Ok(()),
-        found => Err(format!("its {level} is {found:?}, {:?} is expected", environment::arch_level())),
+    match target.level() {
+        Some((name, level)) if !setting(name).is_empty() && setting(name) != level => {
+            Err(format!("its {name} is {:?}, {level:?} is expected", setting(name)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -130,6 +178,7 @@ mod tests {
             sha256: "ff".into(),
             built_with: "go1.26.8".into(),
             differs_from: None,
+            refuted: false,
             fingerprint: Fingerprint::of(Utf8Path::from_path(file.path()).unwrap()).unwrap(),
         }
     }
@@ -143,7 +192,7 @@ mod tests {
             dependencies: Vec::new(),
             settings: [
                 ("GOOS", "linux"),
-                ("GOARCH", environment::goarch()),
+                ("GOARCH", crate::toolchain::environment::goarch()),
                 ("CGO_ENABLED", "0"),
                 ("-trimpath", "true"),
             ]
@@ -151,9 +200,18 @@ mod tests {
             .into(),
         };
         let tool = tool(Voucher::Table);
-        assert_eq!(compare_build(&good, &tool), Ok(()));
+        let host = BuildTarget::host();
+        assert_eq!(compare_build(&good, &tool.build(), &host), Ok(()));
+        let other = BuildTarget { goarch: "riscv64".into(), ..host.clone() };
+        assert!(compare_build(&good, &tool.build(), &other).is_err(), "another platform");
         type Change = fn(&mut BuildInfo);
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 8] = [
+            ("tags", |info| {
+                info.settings.insert("-tags".into(), "evil".into());
+            }),
+            ("experiment", |info| {
+                info.settings.insert("GOEXPERIMENT".into(), "x".into());
+            }),
             ("package", |info| info.path = "evil".into()),
             ("version", |info| info.module.version = "v1.2.4".into()),
             ("sum", |info| info.module.sum = "h1:y".into()),
@@ -168,8 +226,8 @@ mod tests {
         for (what, change) in changes {
             let mut other = good.clone();
             change(&mut other);
-            let said = compare_build(&other, &tool).unwrap_err();
-            assert!(said.starts_with(&format!("its {what} is ")), "{said}");
+            let said = compare_build(&other, &tool.build(), &host).unwrap_err();
+            assert!(said.to_lowercase().contains(&what.to_lowercase()), "{what}: {said}");
         }
     }
 

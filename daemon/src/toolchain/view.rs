@@ -227,6 +227,7 @@ mod tests {
             sha256: "ff".into(),
             built_with: "go1.26.8".into(),
             differs_from: None,
+            refuted: false,
             fingerprint: Fingerprint::of("/proc/version".into()).unwrap(),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ts_rs::{Config, TS, TypeVisitor};
 
 use super::layout::{comment, lay_out};
-use crate::{error, methods, model, session};
+use crate::{error, methods, model, session, toolchain};
 
 /// Types and what they refer to. ts-rs gives the declarations, schemars the words about an enum's variants, which
 /// ts-rs leaves out.
@@ -31,6 +31,7 @@ impl Catalogue {
         let mut catalogue = Self { config: Config::new(), types: BTreeMap::new(), schemas };
         methods::collect_types(&mut catalogue);
         catalogue.add::<model::ModelChanged>();
+        catalogue.add::<toolchain::ToolsSwitched>();
         catalogue.add::<session::Rendezvous>();
         catalogue.add::<session::ClientOptions>();
         catalogue.add::<session::ServerDetails>();

@@ -1,11 +1,16 @@
 //! Which versions a workspace gets: pins in the files that projects have, versions that only a proxy knows, several modules.
 
+use std::time::Duration;
+
 use burrow_protocol::lock::LockFile;
-use burrow_protocol::toolchain::{ToolState, ToolStatus, ToolsReport};
+use burrow_protocol::toolchain::{OperationResult, ToolState, ToolStatus, ToolsReport};
 use serde_json::json;
 
 use super::proxy::{LOCK, MODULE, Proxy, tools};
 use crate::sandbox::{Run, Sandbox};
+
+/// What builds for another platform builds the standard library for it.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The tools of a report by name, each with its version and why.
 fn listed(run: &Run) -> Vec<(String, String, String)> {
@@ -54,7 +59,7 @@ fn latest_is_looked_up_once_and_then_locked() {
     let mut pins = tools("latest");
     pins["dlv"]["version"] = "v1.1".into();
     pins["goimports"]["version"] = "auto".into();
-    let sandbox = Sandbox::new().setting("tools", pins).env("GOPROXY", "off").env("GOSUMDB", "off");
+    let sandbox = Sandbox::new().setting("tools", pins).env("GOPROXY", "off").env("GOSUMDB", "off").limit(LIMIT);
     let found = listed(&sandbox.burrow(["tools", "list", "--json"]).exits(3));
     assert_eq!(found[2].1, "latest", "a look asks nobody: {found:?}");
     sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR405 download-failed]").tells("GOPROXY");
@@ -135,4 +140,50 @@ fn a_damaged_file_of_pins_is_told() {
         .tells("[BUR416 pin-file]")
         .tells("mise.toml: line 2")
         .tells("hint: mend");
+}
+
+/// An update shows before and after, and locks the binaries of both platforms; into a repository without a
+/// `.devcontainer` it writes once somebody agreed.
+#[test]
+fn an_update_locks_all_platforms_and_asks_first() {
+    let proxy = Proxy::with(&["v1.0.0"]);
+    let sandbox =
+        Sandbox::new().setting("tools", tools("latest")).env("GOPROXY", proxy.url()).env("GOSUMDB", "off").limit(LIMIT);
+    let settings = sandbox.read(".devcontainer/devcontainer.json").unwrap();
+    std::fs::remove_dir_all(sandbox.workspace().join(".devcontainer")).unwrap();
+    let sandbox = sandbox.write(".devcontainer.json", &settings);
+
+    sandbox.burrow(["tools", "repair"]).exits(0).tells("there is no .devcontainer folder");
+    sandbox.burrow(["tools", "update"]).exits(1).tells("[BUR418 consent-needed]").tells("--yes");
+    assert!(!sandbox.workspace().join(".devcontainer").exists(), "nothing is written unasked");
+
+    proxy.publish("v1.1.0", "package main\n\nfunc main() {}\n");
+    let result: OperationResult = sandbox.burrow(["tools", "update", "--yes", "--json"]).exits(0).parse();
+    let lock: LockFile = serde_json::from_str(&sandbox.read(LOCK).unwrap()).unwrap();
+    for (tool, change) in lock.tools.values().zip(&result.changes) {
+        assert_eq!((change.before.as_deref(), change.after.as_deref()), (Some("v1.0.0"), Some("v1.1.0")));
+        assert_eq!(change.platforms, ["linux/amd64", "linux/arm64"]);
+        let platforms: Vec<_> = tool.binaries.keys().filter_map(|key| key.split(' ').nth(1)).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        let digests: std::collections::BTreeSet<_> = tool.binaries.values().collect();
+        assert_eq!(digests.len(), 2, "each has its own binary");
+    }
+    let before = sandbox.read(LOCK).unwrap();
+    sandbox.burrow(["tools", "update"]).exits(0).tells("gopls v1.1.0 stays").tells("nothing to do");
+    sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(0);
+    assert_eq!(sandbox.read(LOCK).unwrap(), before);
+
+    // Another machine's row is missing: that is no drift.
+    let mut rows: LockFile = serde_json::from_str(&before).unwrap();
+    for tool in rows.tools.values_mut() {
+        tool.binaries.retain(|key, _| key.contains("plan9"));
+    }
+    let sandbox = sandbox.write(LOCK, &serde_json::to_string_pretty(&rows).unwrap());
+    sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(0);
+    // A version that is not the pinned one is.
+    for tool in rows.tools.values_mut() {
+        tool.version = "no version".into();
+    }
+    let sandbox = sandbox.write(LOCK, &serde_json::to_string_pretty(&rows).unwrap());
+    sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(3).tells("[BUR408 drifted]");
 }

@@ -105,6 +105,7 @@ pub(super) fn installed() -> Sandbox {
         Built { store, lock: sandbox.read(LOCK).unwrap(), _folder: folder }
     });
     let sandbox = Sandbox::new().setting("tools", tools("v1.0.0")).env("GOSUMDB", "off").write(LOCK, &built.lock);
+    sandbox.make_state_dir();
     copy_binaries(&built.store, &sandbox.store_dir());
     sandbox.burrow(["tools", "repair"]).exits(0);
     sandbox

@@ -5,6 +5,17 @@ export const PROTOCOL_VERSION = 1;
 /** The oldest protocol that a daemon of this build serves. */
 export const OLDEST_PROTOCOL_VERSION = 1;
 
+/** What an action takes. */
+export type ActionCost =
+  /** Links and small files: milliseconds. */
+  | "links"
+  /** The reading of whole binaries: up to seconds. */
+  | "reading"
+  /** Downloads: as long as the network takes. */
+  | "network"
+  /** A compiler: up to minutes, with all processors. */
+  | "building";
+
 /** Params of `burrow/hooks/await`: answers when the hook (or every queued one) no longer waits or runs. */
 export type AwaitHooksParams = {
   /** The workspace's path. */
@@ -15,7 +26,7 @@ export type AwaitHooksParams = {
   timeoutMs: number | null;
 };
 
-/** Params of `burrow/toolchain/await`: answers when the operation ended. */
+/** Params of `burrow/toolchain/await`, which answers when the operation ended, and `cancel`. */
 export type AwaitOperationParams = {
   /** The workspace's path. */
   workspace: string;
@@ -46,6 +57,8 @@ export type ClientOptions = {
   kind: ClientKind;
   /** Whether the user trusts the workspace folders of this session. */
   trusted: boolean;
+  /** Whether somebody sits in front of it: the command line has a terminal on its standard input. */
+  terminal: boolean;
   /** The environment in which work of this session runs. Kept in memory only. */
   environment: Record<string, string>;
   /** The folder from which relative paths of this session count. */
@@ -286,6 +299,18 @@ export type ListRunsParams = {
   hook: HookName | null;
 };
 
+/** A tool of the lock file before and after an update. */
+export type LockChange = {
+  /** The tool. */
+  tool: string;
+  /** The locked version before; none where it is new. */
+  before: string | null;
+  /** The locked version now; none where nobody asks for the tool any more. */
+  after: string | null;
+  /** The platforms whose binaries were added. */
+  platforms: Array<string>;
+};
+
 /** A piece of a log. */
 export type LogPiece = {
   /** Reads in the order in which they were made. */
@@ -349,6 +374,8 @@ export type OperationResult = {
   report: ToolsReport;
   /** Things worth telling, such as a lock file that was written. */
   notes: Array<string>;
+  /** What an update did to the lock file, by tool. */
+  changes: Array<LockChange>;
 };
 
 /** The state of a debug port. */
@@ -456,6 +483,8 @@ export type RepairAction = {
   version: string | null;
   /** Why it is needed. */
   why: string;
+  /** What it takes. */
+  cost: ActionCost;
 };
 
 /** Params of `burrow/toolchain/repair`. */
@@ -641,7 +670,7 @@ export type ToolStatus = {
   builtWith: string | null;
 };
 
-/** Params of `burrow/toolchain/list`, `plan` and `rollback`. */
+/** Params of `burrow/toolchain/list`, `rebuild` and `rollback`. */
 export type ToolsParams = {
   /** The workspace's path. */
   workspace: string;
@@ -659,6 +688,16 @@ export type ToolsReport = {
   go: string | null;
 };
 
+/** Params of `burrow/toolchain/switched`. */
+export type ToolsSwitched = {
+  /** The workspace's path. */
+  workspace: string;
+  /** The generation that is active now. */
+  generation: number;
+  /** The tools whose binaries are others than before, by name. */
+  tools: Array<string>;
+};
+
 /** Params of `burrow/hooks/up`: run what is due of onCreate, updateContent, postCreate and postStart. */
 export type UpHooksParams = {
   /** The workspace's path. */
@@ -671,6 +710,8 @@ export type UpdateToolsParams = {
   workspace: string;
   /** One tool, else all. */
   name: string | null;
+  /** Whether a `.devcontainer` folder may be made for the lock file where the repository has none. */
+  createFolder: boolean;
 };
 
 /** What a verification rests on. */
@@ -749,6 +790,10 @@ export interface Requests {
   "burrow/toolchain/update": { params: UpdateToolsParams; result: StartedOperation };
   /** Answers when a queued operation ended. */
   "burrow/toolchain/await": { params: AwaitOperationParams; result: OperationResult };
+  /** Ends a queued operation; what is installed stays as it is. */
+  "burrow/toolchain/cancel": { params: AwaitOperationParams; result: Done };
+  /** Queues a build of the installed tools in empty caches, which must give the same binaries. */
+  "burrow/toolchain/rebuild": { params: ToolsParams; result: StartedOperation };
   /** Checks the installed tools. */
   "burrow/toolchain/verify": { params: VerifyParams; result: ToolsReport };
   /** Makes the generation before the active one active. */
@@ -767,6 +812,8 @@ export interface Requests {
 export interface Notifications {
   /** One part of the status has a new value. */
   "burrow/model/changed": ModelChanged;
+  /** Another generation of tools is active: what runs an old binary goes on, and is to be restarted. */
+  "burrow/toolchain/switched": ToolsSwitched;
 }
 
 /** What can go wrong: `error.data.code`, and the code in words. */
@@ -851,8 +898,12 @@ export const ERROR_CODES = {
   BUR413: "tool-unknown",
   /** Pins of one tool exclude each other. */
   BUR414: "pins-conflict",
+  /** The operation on the tools was cancelled. */
+  BUR415: "tools-cancelled",
   /** A file that pins tools cannot be read. */
   BUR416: "pin-file",
+  /** A build of the same sources gave another binary. */
+  BUR417: "not-reproduced",
   /** Nobody agreed to write into this repository. */
   BUR418: "consent-needed",
   /** All debug ports are taken. */

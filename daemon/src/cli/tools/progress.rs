@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use burrow_protocol::methods::ToolchainAwait;
+use burrow_protocol::methods::{ToolchainAwait, ToolchainCancel};
 use burrow_protocol::toolchain::{AwaitOperationParams, OperationResult, StartedOperation};
 use camino::Utf8Path;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::cli::printer::Printer;
 use crate::client::{Client, ClientError, Notification};
 
-/// Waits for an operation that was started, and shows what it does meanwhile.
+/// Waits for an operation that was started, and shows what it does meanwhile. Ctrl-C cancels it; its end is then told as any
+/// other, and a second Ctrl-C leaves it alone.
 ///
 /// # Errors
 /// The operation's own error, or that of the connection.
@@ -24,7 +25,13 @@ pub(crate) async fn run_operation(
     let mut screen = Screen::new(printer);
     let operation = started.operation;
     let params = AwaitOperationParams { workspace: workspace.to_string(), operation: operation.clone() };
-    let result = client.call_while::<ToolchainAwait>(params, |told| {
+    let cancelled = async {
+        // Where Ctrl-C cannot be heard it ends this process, as it does by default.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let result = client.call_while::<ToolchainAwait, ToolchainCancel>(params.clone(), cancelled, params, |told| {
         if let Some(line) = line_of(told, &operation) {
             screen.show(line);
         }

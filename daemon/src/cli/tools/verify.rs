@@ -1,10 +1,10 @@
 //! `burrow tools verify`: compares what is installed with what was recorded.
 
 use anyhow::Result;
-use burrow_protocol::methods::ToolchainVerify;
-use burrow_protocol::toolchain::VerifyParams;
+use burrow_protocol::methods::{ToolchainRebuild, ToolchainVerify};
+use burrow_protocol::toolchain::{ToolsParams, VerifyParams};
 
-use super::render;
+use super::{progress, render};
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
 
@@ -13,10 +13,20 @@ pub(crate) struct Args {
     /// Read every byte, and what each binary says of its build, instead of comparing size and times
     #[arg(long)]
     full: bool,
+    /// Build them again in empty caches: the same bytes must come of it. Needs the network, and minutes
+    #[arg(long, conflicts_with = "full")]
+    deep: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
+    let mut client = context.connect(Start::IfNeeded).await?;
+    if args.deep {
+        let params = ToolsParams { workspace: context.workspace().to_string() };
+        let started = client.call::<ToolchainRebuild>(params).await?;
+        let result = progress::run_operation(&mut client, context.workspace(), started, context.printer).await?;
+        render::print_result(context.printer, &result);
+        return Ok(render::exit_status(&result.report));
+    }
     let params = VerifyParams { workspace: context.workspace().to_string(), full: args.full };
     let report = client.call::<ToolchainVerify>(params).await?;
     render::print_report(context.printer, &report, false);

@@ -1,29 +1,40 @@
-//! Masking secrets in a stream that comes in reads of any size.
+//! Masking secrets, and who logs in within URLs, in a stream that comes in reads of any size.
 //!
 //! Invariant: the concatenated results are the same wherever the reads are cut (a property test says so), and as few
-//! bytes as possible are held back: only an end of the stream that could be the beginning of a secret.
+//! bytes as possible are held back: only an end of the stream that could be the beginning of a secret, or a login.
 
+use super::userinfo::{StreamUserinfo, UserinfoFinder};
 use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 
 /// What stands for a secret.
-const MASKED: &[u8] = b"***";
+pub(super) const MASKED: &[u8] = b"***";
 /// Shorter values are not masked: they would take half of the output with them.
 const SHORTEST_SECRET: usize = 4;
 
-/// The secrets of one command.
+/// What is masked in the output of one command.
 #[derive(Debug)]
 pub(in crate::process) struct Mask {
-    /// Finds a secret at its leftmost place, and the longest that begins there; `None`: there are no secrets.
-    matcher: Option<AhoCorasick>,
-    secrets: Vec<Vec<u8>>,
-    longest: usize,
+    secrets: Secrets,
+    userinfo: UserinfoFinder,
 }
 
-/// One stream's state: the bytes held back.
-#[derive(Debug, Default)]
+/// One stream's state.
+#[derive(Debug)]
 pub(in crate::process) struct StreamMask {
-    held: Vec<u8>,
-    masked: Vec<u8>,
+    secrets: StreamSecrets,
+    userinfo: StreamUserinfo,
+}
+
+/// `text` as it may be shown and written down: without the secrets, and without who logs in within a URL.
+#[must_use]
+pub fn masked(text: &str, secrets: &[String]) -> String {
+    // What cannot be masked is not shown.
+    let Ok(mask) = Mask::new(secrets) else { return String::from_utf8_lossy(MASKED).into_owned() };
+    let mut stream = StreamMask::default();
+    let mut shown = stream.feed(&mask, text.as_bytes()).to_vec();
+    stream.finish(&mask, |rest| shown.extend_from_slice(rest));
+    // Whole secrets are text, and so is what is between them.
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 impl Mask {
@@ -32,6 +43,48 @@ impl Mask {
     /// # Errors
     /// Where there are more secrets than a matcher takes: then nothing may run, since nothing would be masked.
     pub(in crate::process) fn new(secrets: &[String]) -> Result<Self, BuildError> {
+        Ok(Self { secrets: Secrets::new(secrets)?, userinfo: UserinfoFinder::new() })
+    }
+}
+
+impl Default for StreamMask {
+    fn default() -> Self {
+        Self { secrets: StreamSecrets::default(), userinfo: StreamUserinfo::new() }
+    }
+}
+
+impl StreamMask {
+    /// The bytes that may be shown now that `read` has come.
+    pub(in crate::process) fn feed<'a>(&'a mut self, mask: &Mask, read: &'a [u8]) -> &'a [u8] {
+        // The secrets first: one may reach from a login into what follows it.
+        self.userinfo.feed(&mask.userinfo, self.secrets.feed(&mask.secrets, read))
+    }
+
+    /// Hands on the bytes that were held back, now that nothing follows.
+    pub(in crate::process) fn finish(&mut self, mask: &Mask, mut show: impl FnMut(&[u8])) {
+        show(self.userinfo.feed(&mask.userinfo, self.secrets.finish(&mask.secrets)));
+        show(self.userinfo.finish());
+    }
+}
+
+/// The secrets of one command.
+#[derive(Debug)]
+struct Secrets {
+    /// Finds a secret at its leftmost place, and the longest that begins there; `None`: there are no secrets.
+    matcher: Option<AhoCorasick>,
+    secrets: Vec<Vec<u8>>,
+    longest: usize,
+}
+
+/// What the secrets hold back of one stream.
+#[derive(Debug, Default)]
+struct StreamSecrets {
+    held: Vec<u8>,
+    masked: Vec<u8>,
+}
+
+impl Secrets {
+    fn new(secrets: &[String]) -> Result<Self, BuildError> {
         let mut secrets: Vec<Vec<u8>> = secrets
             .iter()
             .filter(|secret| secret.len() >= SHORTEST_SECRET)
@@ -60,10 +113,10 @@ impl Mask {
     }
 }
 
-impl StreamMask {
+impl StreamSecrets {
     /// The bytes that may be shown now that `read` has come.
-    pub(in crate::process) fn feed<'a>(&'a mut self, mask: &Mask, read: &'a [u8]) -> &'a [u8] {
-        let Some(matcher) = &mask.matcher else { return read };
+    fn feed<'a>(&'a mut self, secrets: &Secrets, read: &'a [u8]) -> &'a [u8] {
+        let Some(matcher) = &secrets.matcher else { return read };
         self.masked.clear();
         let joined;
         let bytes = if self.held.is_empty() {
@@ -74,7 +127,7 @@ impl StreamMask {
             &joined
         };
         let mut done = 0;
-        let mut open = mask.open_end(bytes, 0);
+        let mut open = secrets.open_end(bytes, 0);
         // A secret that begins before the open end is complete: had a longer one begun there, the end would be open
         // from there.
         while let Some(found) = matcher.find(&bytes[done..]).filter(|found| done + found.start() < open) {
@@ -82,7 +135,7 @@ impl StreamMask {
             self.masked.extend_from_slice(MASKED);
             done += found.end();
             if done > open {
-                open = mask.open_end(bytes, done);
+                open = secrets.open_end(bytes, done);
             }
         }
         self.masked.extend_from_slice(&bytes[done..open]);
@@ -91,10 +144,10 @@ impl StreamMask {
     }
 
     /// The bytes that were held back, now that nothing follows.
-    pub(in crate::process) fn finish(&mut self, mask: &Mask) -> &[u8] {
+    fn finish(&mut self, secrets: &Secrets) -> &[u8] {
         self.masked.clear();
         let held = std::mem::take(&mut self.held);
-        match &mask.matcher {
+        match &secrets.matcher {
             Some(matcher) => {
                 let mut done = 0;
                 for found in matcher.find_iter(&held) {
@@ -124,7 +177,7 @@ mod tests {
         for read in reads {
             shown.extend_from_slice(stream.feed(&mask, read));
         }
-        shown.extend_from_slice(stream.finish(&mask));
+        stream.finish(&mask, |rest| shown.extend_from_slice(rest));
         shown
     }
 
@@ -143,10 +196,19 @@ mod tests {
             (&["abab"], &["ababab", "ab"], "******", "a secret that repeats itself"),
             (&["abc"], &["abc"], "abc", "three bytes are too short to mask"),
             (&[], &["abc"], "abc", "no secrets"),
+            (&[], &["https://me:p", "w@host/"], "https://***@host/", "who logs in, without any secret"),
+            (&["hunter2"], &["https://me:hun", "ter2@host/"], "https://***@host/", "a secret within a login"),
+            (&["b@host/path"], &["https://a:b@host/path"], "https://a:***", "a secret from a login into the path"),
         ] {
             let reads: Vec<&[u8]> = reads.iter().map(|read| read.as_bytes()).collect();
             assert_eq!(String::from_utf8(mask_reads(secrets, &reads)).unwrap(), expected, "{why}");
         }
+    }
+
+    #[test]
+    fn a_text_is_masked_as_a_stream_is() {
+        let secrets = ["hunter2".to_owned(), "abc".to_owned()];
+        assert_eq!(masked("abc hunter2 hunt https://me:pw@host", &secrets), "abc *** hunt https://***@host");
     }
 
     #[test]

@@ -12,10 +12,12 @@
 mod index; // output.idx: header and records
 mod mask; // secrets, also across reads
 mod reader; // LogReader: pieces by offset
+mod userinfo; // who logs in, in URLs
 mod writer; // LogWriter: segments and cap
 
 pub use reader::{LogChunk, LogReader, Read};
 
+pub use mask::masked;
 pub(super) use mask::{Mask, StreamMask};
 pub(super) use writer::LogWriter;
 

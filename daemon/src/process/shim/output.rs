@@ -90,7 +90,7 @@ impl Output {
     pub(super) fn finish(&mut self) {
         let Self { stdout, stderr, mask, log, .. } = self;
         for (stream, source) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            log.write(now_us(), stream, source.mask.finish(mask));
+            source.mask.finish(mask, |rest| log.write(now_us(), stream, rest));
         }
     }
 

@@ -52,6 +52,8 @@ table! {
     ToolchainRepair => toolchain::repair::handle,
     ToolchainUpdate => toolchain::update::handle,
     ToolchainAwait => toolchain::r#await::handle,
+    ToolchainCancel => toolchain::cancel::handle,
+    ToolchainRebuild => toolchain::rebuild::handle,
     ToolchainVerify => toolchain::verify::handle,
     ToolchainRollback => toolchain::rollback::handle,
     DebugLease => debug::lease::handle,

@@ -61,6 +61,8 @@ pub struct Burrow {
     pub tools: BTreeMap<String, ToolSetting>,
     /// Whether an edited command is due again.
     pub rerun_on_change: bool,
+    /// Whether tools that are not in order are brought in order by themselves.
+    pub auto_repair: bool,
 }
 
 /// One mistake in the file.
@@ -226,6 +228,7 @@ impl Reader<'_> {
         self.settings.tools_unknown = self.settings.problems.get(before).cloned();
         self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
+        self.settings.burrow.auto_repair = self.take(node, "autoRepair", Node::decode).unwrap_or_default();
         for (key, node) in properties {
             if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange") {
                 self.tell(&node.fault("there is no such setting"));

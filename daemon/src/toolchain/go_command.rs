@@ -1,0 +1,168 @@
+//! Running `go` in a work folder: its deadline, its silence, and what its last words mean.
+//!
+//! Go waits for a silent proxy without end and says nothing meanwhile, so a `go` that neither reads nor computes is ended.
+//! What it prints is for people; the few words that tell one failure from another stand here, with a test.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use tokio::time::sleep;
+
+use super::error::ToolchainError;
+use crate::process::activity::Activity;
+use crate::process::run::{self, CommandLine};
+use crate::process::{RUN_VARIABLE, Stream};
+
+/// How long a `go` may neither read a byte nor compute. A module proxy may take a while to fetch what nobody asked it before.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Between two looks at what it does.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// How long one command may take in any case.
+const DEADLINE: Duration = Duration::from_secs(60 * 60);
+/// How much of what Go says goes into an error.
+const DETAIL_LINES: usize = 6;
+
+/// A `go` to run.
+#[derive(Clone, Debug)]
+pub(crate) struct GoCommand {
+    /// The `go` that is started.
+    pub(crate) program: Utf8PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) cwd: Utf8PathBuf,
+    /// The value of `BURROW_RUN`.
+    pub(crate) mark: String,
+}
+
+/// How a `go` ended.
+#[derive(Debug)]
+pub(crate) enum GoEnd {
+    Exited(ExitStatus),
+    /// It was ended: this is why, in words.
+    GivenUp(String),
+}
+
+impl GoCommand {
+    /// Runs it to its end and hands on what it prints. Dropping the future ends it.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Process`] where it cannot be started or followed.
+    pub(crate) async fn run(self, on_line: impl FnMut(Stream, &str)) -> Result<GoEnd, ToolchainError> {
+        let Self { program, args, mut env, cwd, mark } = self;
+        env.insert(RUN_VARIABLE.to_owned(), mark.clone());
+        let command = CommandLine { program: program.into_string(), args, env, cwd };
+        tokio::select! {
+            status = run::lines(command, on_line) => Ok(GoEnd::Exited(status?)),
+            () = silence(mark) => Ok(GoEnd::GivenUp(format!("nothing came for {} seconds", SILENCE.as_secs()))),
+            () = sleep(DEADLINE) => Ok(GoEnd::GivenUp(format!("it took longer than {} minutes", DEADLINE.as_secs() / 60))),
+        }
+    }
+}
+
+/// Returns once the processes with this mark have done nothing for [`SILENCE`].
+async fn silence(mark: String) {
+    let mut last = Activity::default();
+    let mut quiet = Duration::ZERO;
+    while quiet < SILENCE {
+        sleep(LOOK_EVERY).await;
+        let mark = mark.clone();
+        let look = tokio::task::spawn_blocking(move || Activity::of(|run| run == mark)).await;
+        // It only says that the runtime is ending.
+        let Ok(now) = look else { return };
+        if now.has_moved_since(&last) {
+            (last, quiet) = (now, Duration::ZERO);
+        } else {
+            quiet += LOOK_EVERY;
+        }
+    }
+}
+
+/// Why a build failed. A compiler's message has a header `# PACKAGE`; without one, Go did not come as far as compiling.
+pub(crate) fn failed_build(tool: &str, module: &str, version: &str, said: &[String]) -> ToolchainError {
+    if said.iter().any(|line| line.starts_with("# ")) {
+        let detail = last_lines(&said.join("\n"));
+        return ToolchainError::BuildFailed { tool: tool.to_owned(), version: version.to_owned(), detail };
+    }
+    not_downloaded(module, version, &said.join("\n"))
+}
+
+/// A failed download, from what Go said. A wrong sum is told by these words only: there is no other sign of it.
+pub(crate) fn not_downloaded(module: &str, version: &str, said: &str) -> ToolchainError {
+    let detail = without_name(&last_lines(said), module, version);
+    let (module, version) = (module.to_owned(), version.to_owned());
+    if detail.contains("SECURITY ERROR") || detail.contains("checksum mismatch") {
+        return ToolchainError::SumRefused { module, version, detail };
+    }
+    ToolchainError::Download { module, version, detail }
+}
+
+/// Go names the module at the head of what it says, and more than once; the error does so already.
+fn without_name(detail: &str, module: &str, version: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in detail.split("; ") {
+        let mut part = part;
+        loop {
+            let head = ["go: ".to_owned(), format!("{module}@{version}: "), format!("module {module}: ")];
+            match head.iter().find_map(|head| part.strip_prefix(head.as_str())) {
+                Some(rest) => part = rest,
+                None => break,
+            }
+        }
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join("; ")
+}
+
+/// The last lines that say something, in one.
+fn last_lines(text: &str) -> String {
+    // `go install -v` names each package that it compiles, and each download as it begins: those lines are no reason.
+    let is_reason = |line: &&str| line.contains(' ') && !line.starts_with("go: downloading ");
+    let lines: Vec<_> = text.lines().map(str::trim).filter(is_reason).collect();
+    lines[lines.len().saturating_sub(DETAIL_LINES)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use burrow_protocol::error::ErrorCode;
+
+    use super::*;
+    use crate::coded::Coded;
+
+    #[test]
+    fn why_go_failed() {
+        for (said, expected, why) in [
+            (
+                &["internal/cpu", "# a.example/t", "./main.go:3:1: syntax error"][..],
+                ErrorCode::BuildFailed,
+                "a compiler's header",
+            ),
+            (&["go: downloading b v1", "go: b@v1: dial tcp: connection refused"], ErrorCode::Download, "no network"),
+            (
+                &["go: b@v1: verifying module: checksum mismatch", "SECURITY ERROR"],
+                ErrorCode::ChecksumMismatch,
+                "wrong content",
+            ),
+        ] {
+            let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();
+            let error = failed_build("t", "a.example/t", "v1.0.0", &said);
+            assert_eq!(error.code(), expected, "{why}: {error}");
+            assert!(!error.to_string().contains("internal/cpu"), "names of packages are no reason");
+            assert!(!error.to_string().contains("downloading"), "what was begun is no reason");
+        }
+    }
+
+    #[test]
+    fn the_module_is_named_once() {
+        for said in [
+            "a.example/t@v1.0.0: reading http://proxy/x.info: 404 Not Found",
+            "go: a.example/t@v1.0.0: a.example/t@v1.0.0: reading http://proxy/x.info: 404 Not Found",
+        ] {
+            let error = not_downloaded("a.example/t", "v1.0.0", said);
+            assert_eq!(error.to_string(), "download a.example/t@v1.0.0: reading http://proxy/x.info: 404 Not Found");
+        }
+    }
+}
