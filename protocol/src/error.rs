@@ -85,6 +85,12 @@ registry! {
     NoModule = 206 "no-module";
     /// go.mod or go.work cannot be read.
     GoModSyntax = 207 "go-mod-syntax";
+    /// Hooks run as another user than devcontainer.json says.
+    OtherUser = 208 "other-user";
+    /// The user's shell does not say what it sets.
+    EnvironmentProbe = 209 "environment-probe";
+    /// vendor/ does not agree with go.mod.
+    VendorDisagrees = 210 "vendor-disagrees";
 
     /// The hook failed.
     HookFailed = 301 "hook-failed";

@@ -65,6 +65,10 @@ fn root_and_the_remote_user_speak_to_one_daemon() {
     let theirs = pid(container.exec(["burrow", "status", "--json"]));
     let roots = pid(container.exec_as("root", ["burrow", "status", "--json"]));
     assert_eq!(theirs, roots);
+    // Where nothing says whose daemon the container has, root has its own, and is told what that means.
+    container.exec_as("root", ["mv", "/etc/burrow/feature.json", "/tmp"]).exits(0);
+    container.exec_as("root", ["burrow", "hook", "exec", "postStart", "--", "true"]).exits(0);
+    container.exec_as("root", ["burrow", "status"]).says("hooks run as root, and devcontainer.json says vscode");
     let owner = container.exec(["stat", "-c", "%U %a", "/var/lib/burrow/1000"]).stdout().trim().to_owned();
     assert_eq!(owner, "vscode 700");
     for tool in ["gopls", "dlv", "goimports"] {

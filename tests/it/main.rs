@@ -4,8 +4,10 @@
 #![cfg(test)] // Always so here; it tells clippy that helpers of tests may unwrap.
 
 mod container;
+mod credentials;
 mod daemon;
 mod debug;
+mod environment;
 mod errors;
 mod faults;
 mod fuzz_corpora;
@@ -14,5 +16,6 @@ mod machine;
 mod process;
 mod project;
 mod sandbox;
+mod steps;
 mod toolchain;
 mod wire;

@@ -1,6 +1,8 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
 mod choice;
+mod drift;
+mod older_go;
 mod proxy;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};

@@ -30,10 +30,15 @@ impl Peer {
 
     /// Connects and opens `workspaces` as a trusted window does.
     pub(crate) fn open(socket: &Utf8Path, workspaces: &[&Utf8Path]) -> io::Result<Self> {
+        Self::open_as(socket, workspaces, true)
+    }
+
+    /// Connects and opens `workspaces` as a window does that is trusted, or is not.
+    pub(crate) fn open_as(socket: &Utf8Path, workspaces: &[&Utf8Path], trusted: bool) -> io::Result<Self> {
         let mut peer = Self::connect(socket)?;
         let folder = |path: &&Utf8Path| json!({ "uri": format!("file://{path}"), "name": "test" });
         let options = json!({
-            "protocol": burrow_protocol::PROTOCOL_VERSION, "kind": "window", "trusted": true,
+            "protocol": burrow_protocol::PROTOCOL_VERSION, "kind": "window", "trusted": trusted,
             "environment": {}, "cwd": "/",
         });
         let answer = peer.request(

@@ -2,12 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, openWindow } from "./window.js";
+import { BURROW, GO_FILES, openWindow } from "./window.js";
 
-const FILES = {
-  "go.mod": "module example.com/hello\n\ngo 1.26\n",
-  "main.go": "package main\n\nfunc main() {}\n",
-};
+const FILES = GO_FILES;
 /** What the status bar says of these files: nobody ran `burrow up`, so there are no Go tools. */
 const SEEN = "Burrow: dlv missing";
 /** The window may start the daemon. The default would say no on a machine that is no container. */
@@ -89,7 +86,7 @@ test("a window that reloads finds the same daemon", async (context) => {
   await window.status(SEEN);
   const { pid } = await window.daemonStatus();
 
-  await window.page.reload();
+  await window.reload();
   await window.status(SEEN);
   assert.equal((await window.daemonStatus()).pid, pid);
 });

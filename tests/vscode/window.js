@@ -25,6 +25,12 @@ const DEADLINE = 60_000;
 /** The `burrow` under test. */
 export const BURROW = process.env.BURROW_BIN ?? "";
 
+/** A Go program that does nothing. */
+export const GO_FILES = {
+  "go.mod": "module example.com/hello\n\ngo 1.26\n",
+  "main.go": "package main\n\nfunc main() {}\n",
+};
+
 /** How long a command may take: `burrow up` may have to build the Go tools. */
 const LONG_DEADLINE = 600_000;
 
@@ -52,13 +58,14 @@ class Window {
   constructor(name, settings, trusted) {
     this.name = name;
     this.trusted = trusted;
+    this.firstPort = firstPort();
     this.root = mkdtempSync(join(tmpdir(), "burrow-vscode-"));
     this.workspace = join(this.root, "hello");
     this.env = {
       ...process.env,
       HOME: join(this.root, "home"),
       BURROW_STATE_DIR: join(this.root, "state"),
-      BURROW_PORTS: portRange(),
+      BURROW_PORTS: `${this.firstPort}-${this.firstPort + 10}`,
       // Else VS Code takes PATH from a login shell, whose profile may know no Go.
       VSCODE_CLI: "1",
     };
@@ -69,6 +76,8 @@ class Window {
       "workbench.startupEditor": "none",
       "workbench.colorTheme": "Default Dark Modern",
       "security.workspace.trust.startupPrompt": "never",
+      // The text of a terminal can only be read where it is not painted by a graphics card.
+      "terminal.integrated.gpuAcceleration": "off",
     };
     writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
     writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
@@ -136,11 +145,68 @@ class Window {
     return this.page.locator(".statusbar-item[id='burrow-dev.burrow.burrow.status']");
   }
 
+  /** The status bar item of the debug ports, there or not. */
+  portsItem() {
+    return this.page.locator(".statusbar-item[id='burrow-dev.burrow.burrow.ports']");
+  }
+
   /** The status bar item, once it says `text`. */
   async status(text) {
     const item = this.statusItem().filter({ hasText: text });
     await item.waitFor();
     return item;
+  }
+
+  /** Reloads the window. */
+  async reload() {
+    await this.page.reload();
+    await this.page.locator(".monaco-workbench").waitFor();
+  }
+
+  /** The terminal in front, once it shows `text`. */
+  async terminal(text) {
+    await this.until(`the terminal to show ${text}`, async () => (await this.terminalText()).includes(text));
+  }
+
+  /** What the terminal in front shows. */
+  async terminalText() {
+    const rows = await this.page.locator(".xterm-rows:visible > div").allInnerTexts();
+    return rows.map((row) => row.replaceAll("\u00a0", " ").trimEnd()).join("\n");
+  }
+
+  /** The notification that holds `text`, once it is there. */
+  async notification(text) {
+    const notice = this.page.locator(".notification-toast").filter({ hasText: text });
+    await notice.waitFor();
+    return notice;
+  }
+
+  /** The row of a tree view that holds `text`. */
+  treeRow(text) {
+    return this.page.locator(".pane-body .monaco-list-row").filter({ hasText: text }).first();
+  }
+
+  /** Types `text` into the input box that is open. */
+  async answer(text) {
+    await this.page.locator(".quick-input-widget input[type=text]").fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Waits until the daemon shows a hook in `state`. */
+  async hookState(name, state) {
+    await this.until(`${name} to be ${state}`, async () => {
+      const hooks = (await this.daemonStatus()).workspaces.flatMap((workspace) => workspace.hooks);
+      return hooks.some((hook) => hook.name === name && hook.state === state);
+    });
+  }
+
+  /** Asks until `holds` says yes. */
+  async until(what, holds) {
+    const deadline = Date.now() + DEADLINE;
+    while (!(await holds())) {
+      assert.ok(Date.now() < deadline, `waited for ${what}`);
+      await setTimeout(100);
+    }
   }
 
   /** What stands in the hover over `item`. */
@@ -173,11 +239,8 @@ class Window {
   /** Waits until the extension's output holds `text`. VS Code keeps it as a file, so the window stays as it is. */
   async output(text) {
     const deadline = Date.now() + DEADLINE;
-    for (;;) {
-      const said = this.outputSoFar();
-      if (typeof text === "string" ? said.includes(text) : text.test(said)) {
-        return;
-      }
+    const holds = (said) => (typeof text === "string" ? said.includes(text) : text.test(said));
+    for (let said = ""; !holds(said); said = this.outputSoFar()) {
       assert.ok(Date.now() < deadline, `the output never held ${text}:\n${said}`);
       await setTimeout(50);
     }
@@ -242,10 +305,9 @@ function listening(server) {
   });
 }
 
-/** Eleven ports that no other test of this machine uses at the same time. */
-function portRange() {
-  const first = 20_000 + (process.pid % 900) * 11;
-  return `${first}-${first + 10}`;
+/** The first of eleven ports that no other test of this machine uses at the same time. */
+function firstPort() {
+  return 20_000 + (process.pid % 900) * 11;
 }
 
 /** Fails by the name of what is missing. */

@@ -1,29 +1,50 @@
-// The palette: one table, and what each command does. No command decides anything that the daemon could.
+// The palette: one table, and the commands that concern the daemon itself. No command decides anything that the daemon could.
 
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon, DaemonState } from "./daemon";
-import { headline, hookLine, ownWorkspaces, toolLine, type Line } from "./summary";
+import { showError } from "./errors";
+import type { WorkspaceStatus } from "./generated/protocol";
+import { hookTarget, type Hooks } from "./hooks";
+import type { Ports } from "./ports";
+import { headline, hookLine, isInOrder, ownWorkspaces, toolLine, type Line } from "./summary";
+import type { Toolchain } from "./toolchain";
 
-/** Registers every command. */
-export function registerCommands(daemon: Daemon, output: vscode.OutputChannel): vscode.Disposable {
-  const commands: Record<string, () => Promise<void>> = {
-    "burrow.showStatus": () => showStatus(daemon, output),
-    "burrow.restartDaemon": () => restartDaemon(daemon),
-    "burrow.showDaemonLog": () => showDaemonLog(daemon),
-  };
-  const registered = Object.entries(commands).map(([name, run]) =>
-    vscode.commands.registerCommand(name, () => run().catch((error: unknown) => showError(error, output))),
-  );
-  return vscode.Disposable.from(...registered);
+/** What the commands work with. */
+export interface Parts {
+  daemon: Daemon;
+  output: vscode.LogOutputChannel;
+  hooks: Hooks;
+  toolchain: Toolchain;
+  ports: Ports;
 }
 
-/** An error in front of the user, with the way to more. */
-async function showError(error: unknown, output: vscode.OutputChannel): Promise<void> {
-  const message = error instanceof Error ? error.message : String(error);
-  if ((await vscode.window.showErrorMessage(message, "Show Output")) !== undefined) {
-    output.show();
-  }
+/** A command. Links, notifications and the tree call it with what it is for; the palette without. */
+type Command = (target: unknown) => Promise<void>;
+
+/** Registers every command. */
+export function registerCommands(parts: Parts): vscode.Disposable {
+  const { daemon, output, hooks, toolchain, ports } = parts;
+  const commands: Record<string, Command> = {
+    "burrow.showStatus": () => showStatus(parts),
+    "burrow.restartDaemon": () => restartDaemon(daemon),
+    "burrow.showDaemonLog": () => showDaemonLog(daemon),
+    "burrow.showHookLog": (target) => hooks.showLog(target),
+    "burrow.retryHooks": (target) => hooks.retry(target),
+    "burrow.skipHook": (target) => hooks.skip(target),
+    "burrow.runDueHooks": () => hooks.runDue(),
+    "burrow.cancelHook": (target) => hooks.cancel(target),
+    "burrow.repairTools": (target) => toolchain.repair(target),
+    "burrow.updateTools": (target) => toolchain.update(target),
+    "burrow.rollBackTools": (target) => toolchain.rollBack(target),
+    "burrow.pickDebugPort": () => ports.pick(),
+    "burrow.releasePort": (target) => ports.release(target),
+    "burrow.reclaimPort": (target) => ports.reclaim(target),
+  };
+  const registered = Object.entries(commands).map(([name, run]) =>
+    vscode.commands.registerCommand(name, (target?: unknown) => run(target).catch((error: unknown) => showError(error, output))),
+  );
+  return vscode.Disposable.from(...registered);
 }
 
 async function restartDaemon(daemon: Daemon): Promise<void> {
@@ -37,24 +58,26 @@ async function showDaemonLog(daemon: Daemon): Promise<void> {
   await vscode.window.showTextDocument(log, { selection: new vscode.Range(end, end) });
 }
 
-function showOutput(output: vscode.OutputChannel): Promise<void> {
-  output.show();
-  return Promise.resolve();
-}
-
 /** A line of "Show Status"; some can be chosen. */
 type Row = vscode.QuickPickItem & { run?: () => Promise<void> };
 
-async function showStatus(daemon: Daemon, output: vscode.OutputChannel): Promise<void> {
+async function showStatus(parts: Parts): Promise<void> {
+  const { daemon, output } = parts;
   const log: Row = { label: "$(output) Show Daemon Log", run: () => showDaemonLog(daemon) };
   const restart = (label: string): Row => ({ label: `$(debug-restart) ${label}`, run: () => restartDaemon(daemon) });
-  const rows = statusRows(daemon.state);
+  const rows = statusRows(daemon.state, parts);
   switch (daemon.state.kind) {
     case "connected":
       rows.push(separator("Daemon"), restart("Restart Daemon"), log);
       break;
     case "failed":
-      rows.push(restart("Try Again"), { label: "$(output) Show Output", run: () => showOutput(output) });
+      rows.push(restart("Try Again"), {
+        label: "$(output) Show Output",
+        run: () => {
+          output.show();
+          return Promise.resolve();
+        },
+      });
       break;
     case "absent":
     case "stopped":
@@ -67,7 +90,7 @@ async function showStatus(daemon: Daemon, output: vscode.OutputChannel): Promise
   await chosen?.run?.();
 }
 
-function statusRows(state: DaemonState): Row[] {
+function statusRows(state: DaemonState, parts: Parts): Row[] {
   switch (state.kind) {
     case "absent":
       return [{ label: "$(circle-slash) No daemon runs", detail: "The setting burrow.autoStart says when to start one." }];
@@ -78,15 +101,26 @@ function statusRows(state: DaemonState): Row[] {
     case "failed":
       return [{ label: "$(error) The daemon does not answer", detail: state.message }];
     case "connected":
-      return ownWorkspaces(state.details, state.status).flatMap((workspace) => [
-        { label: `$(folder) ${basename(workspace.path)}`, description: headline(workspace), detail: workspace.path },
-        ...workspace.reasons.map(({ message, hint }): Row => {
-          return hint === null ? { label: `$(info) ${message}` } : { label: `$(info) ${message}`, detail: hint };
-        }),
-        ...workspace.hooks.map(hookLine).map(row),
-        ...workspace.tools.map(toolLine).map(row),
-      ]);
+      return ownWorkspaces(state.details, state.status).flatMap((workspace) => workspaceRows(workspace, parts));
   }
+}
+
+function workspaceRows(workspace: WorkspaceStatus, { hooks, toolchain }: Parts): Row[] {
+  const rows: Row[] = [
+    { label: `$(folder) ${basename(workspace.path)}`, description: headline(workspace), detail: workspace.path },
+    ...workspace.reasons.map(({ message, hint }): Row => {
+      return hint === null ? { label: `$(info) ${message}` } : { label: `$(info) ${message}`, detail: hint };
+    }),
+    ...workspace.hooks.map((hook) => ({ ...row(hookLine(hook)), run: () => hooks.showLog(hookTarget(workspace, hook)) })),
+  ];
+  if (workspace.hooks.some(({ state }) => state === "pending")) {
+    rows.push({ label: "$(run-all) Run Due Hooks", run: () => hooks.runDue() });
+  }
+  rows.push(...workspace.tools.map(toolLine).map(row));
+  if (!isInOrder(workspace.tools)) {
+    rows.push({ label: "$(tools) Repair Go Toolchain", run: () => toolchain.repair({ workspace: workspace.path }) });
+  }
+  return rows;
 }
 
 function row(line: Line): Row {

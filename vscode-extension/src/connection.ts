@@ -2,18 +2,31 @@
 
 import { connect, type Socket } from "node:net";
 import * as vscode from "vscode";
-import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn } from "vscode-languageclient/node";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  WorkDoneProgress,
+  type WorkDoneProgressReport,
+} from "vscode-languageclient/node";
 import { Follower } from "./follow";
 import { PROTOCOL_VERSION } from "./generated/protocol";
-import type { ClientOptions, ModelChanged, Notifications, Requests, ServerDetails, Status } from "./generated/protocol";
+import type { ClientOptions, ModelChanged, Notifications, Requests, ServerDetails, Status, ToolsSwitched } from "./generated/protocol";
 
 const CHANGED: keyof Notifications = "burrow/model/changed";
+const SWITCHED: keyof Notifications = "burrow/toolchain/switched";
 
 /** How long a daemon may take to say its first words, in milliseconds: it may be on a cold and busy machine. */
 const FIRST_WORDS = 20_000;
 
-/** Is told every new status, from the first on. */
-type Listener = (details: ServerDetails, status: Status) => void;
+/** Who is told what the daemon says by itself. */
+export interface Listener {
+  /** A new status, from the first on. */
+  changed: (details: ServerDetails, status: Status) => void;
+  /** Other Go tools are active. */
+  switched: (switched: ToolsSwitched) => void;
+}
 
 /** A daemon that answers. */
 export class Connection {
@@ -25,7 +38,7 @@ export class Connection {
     readonly details: ServerDetails,
     /** Resolves when the daemon is gone. */
     readonly closed: Promise<void>,
-    private readonly changed: Listener,
+    private readonly listener: Listener,
   ) {}
 
   /**
@@ -35,7 +48,7 @@ export class Connection {
     path: string,
     session: { environment: Record<string, string>; cwd: string },
     output: vscode.LogOutputChannel,
-    changed: Listener,
+    listener: Listener,
   ): Promise<Connection> {
     const socket = await dial(path);
     const closed = new Promise<void>((resolve) => socket.once("close", () => { resolve(); }));
@@ -67,8 +80,9 @@ export class Connection {
     try {
       await client.start();
       const details = client.initializeResult?.capabilities.experimental as ServerDetails;
-      const connection = new Connection(client, details, closed, changed);
+      const connection = new Connection(client, details, closed, listener);
       client.onNotification(CHANGED, (change: ModelChanged) => { connection.take(change); });
+      client.onNotification(SWITCHED, (switched: ToolsSwitched) => { listener.switched(switched); });
       await connection.subscribe();
       socket.setTimeout(0);
       return connection;
@@ -76,6 +90,20 @@ export class Connection {
       socket.destroy();
       throw socket.errored ?? error;
     }
+  }
+
+  /** Whether the daemon can still be asked. */
+  get isOpen(): boolean {
+    return this.client.isRunning();
+  }
+
+  /** Tells how far the work called `token` is. */
+  onProgress(token: string, report: (progress: WorkDoneProgressReport) => void): vscode.Disposable {
+    return this.client.onProgress(WorkDoneProgress.type, token, (progress) => {
+      if (progress.kind === "report") {
+        report(progress);
+      }
+    });
   }
 
   /** Asks the daemon. */
@@ -109,7 +137,7 @@ export class Connection {
 
   private tell(): void {
     if (this.follower.status !== undefined) {
-      this.changed(this.details, this.follower.status);
+      this.listener.changed(this.details, this.follower.status);
     }
   }
 }

@@ -7,11 +7,13 @@ import { existsSync, watch } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
-import { ResponseError } from "vscode-languageclient/node";
+import type { WorkDoneProgressReport } from "vscode-languageclient/node";
 import { Connection } from "./connection";
-import type { ErrorData, ServerDetails, Status } from "./generated/protocol";
-import { findProgram, mayStart, runProgram, windowEnvironment, type AutoStart } from "./program";
+import { describe } from "./errors";
+import type { Requests, ServerDetails, Status, ToolsSwitched, WorkspaceStatus } from "./generated/protocol";
+import { findProgram, mayStart, runProgram, windowEnvironment, type AutoStart, type ProgramResult } from "./program";
 import { isCode, readRendezvous, stateDirectory } from "./rendezvous";
+import { ownWorkspaces } from "./summary";
 
 /** How this window stands with its daemon. */
 export type DaemonState =
@@ -34,6 +36,9 @@ export class Daemon implements vscode.Disposable {
   private readonly changes = new vscode.EventEmitter<DaemonState>();
   /** Fires with every new state. */
   readonly onDidChange = this.changes.event;
+  private readonly switches = new vscode.EventEmitter<ToolsSwitched>();
+  /** Fires when other Go tools are active. */
+  readonly onDidSwitchTools = this.switches.event;
   private readonly uid = process.getuid?.() ?? 0;
   /** The state directory. */
   readonly directory = stateDirectory(process.env, this.uid);
@@ -74,10 +79,55 @@ export class Daemon implements vscode.Disposable {
         void this.askForTools(connection);
         await connection.closed;
         this.say("the connection is closed");
+        this.show({ kind: "starting" });
       }
       // A failure is tried again in a while. Where no daemon is wanted there is nothing to try.
       const retry = connection !== undefined || this.current.kind === "failed";
       await this.pause(retry ? PAUSES[failures++] : undefined, event);
+    }
+  }
+
+  /** The workspaces of this window; none while no daemon answers. */
+  get workspaces(): readonly WorkspaceStatus[] {
+    return this.current.kind === "connected" ? ownWorkspaces(this.current.details, this.current.status) : [];
+  }
+
+  /** The same for one who cannot do without: fails where there is none. */
+  required(): readonly WorkspaceStatus[] {
+    if (this.workspaces.length === 0) {
+      throw new Error("No daemon has a folder of this window open. `Burrow: Restart Daemon` starts one.");
+    }
+    return this.workspaces;
+  }
+
+  /** Asks the daemon. Fails in its words, or where none answers. */
+  async request<M extends keyof Requests>(method: M, params: Requests[M]["params"]): Promise<Requests[M]["result"]> {
+    return (await this.connection()).request(method, params);
+  }
+
+  /** Tells how far queued work is, until disposed. */
+  async onProgress(token: string, report: (progress: WorkDoneProgressReport) => void): Promise<vscode.Disposable> {
+    return (await this.connection()).onProgress(token, report);
+  }
+
+  /** Runs a command of `burrow` that prints, and gives what it printed. */
+  async print(...args: readonly string[]): Promise<string> {
+    return (await this.burrow(...args)).stdout;
+  }
+
+  /** Resolves when a daemon answers; at once where one does. */
+  async connected(): Promise<void> {
+    const answers = new Promise<void>((resolve) => {
+      const listening = this.onDidChange(({ kind }) => {
+        if (kind === "connected") {
+          listening.dispose();
+          resolve();
+        }
+      });
+    });
+    // The state is told a moment after the connection is lost.
+    if ((await this.opening)?.isOpen !== true) {
+      await answers;
     }
   }
 
@@ -94,7 +144,16 @@ export class Daemon implements vscode.Disposable {
       subscription.dispose();
     }
     this.changes.dispose();
+    this.switches.dispose();
     await (await this.opening)?.close();
+  }
+
+  private async connection(): Promise<Connection> {
+    const connection = await this.opening;
+    if (connection?.isOpen !== true) {
+      throw new Error("Burrow's daemon does not answer.");
+    }
+    return connection;
   }
 
   /** Begins again, with the folders and the trust of now. */
@@ -121,7 +180,7 @@ export class Daemon implements vscode.Disposable {
         return undefined;
       }
       this.show({ kind: "starting" });
-      if ((await this.burrow("start", "--unless-stopped")) === "stopped") {
+      if ((await this.burrow("start", "--unless-stopped")).stopped) {
         this.show({ kind: "stopped" });
         return undefined;
       }
@@ -146,8 +205,9 @@ export class Daemon implements vscode.Disposable {
     }
     const session = { environment: windowEnvironment(process.env), cwd };
     try {
-      return await Connection.open(rendezvous.socket, session, this.output, (details, status) => {
-        this.show({ kind: "connected", details, status });
+      return await Connection.open(rendezvous.socket, session, this.output, {
+        changed: (details, status) => { this.show({ kind: "connected", details, status }); },
+        switched: (switched) => { this.switches.fire(switched); },
       });
     } catch (error) {
       if (isCode(error, "ENOENT") || isCode(error, "ECONNREFUSED")) {
@@ -157,8 +217,7 @@ export class Daemon implements vscode.Disposable {
     }
   }
 
-  /** Runs `burrow ARGS` to its end. "stopped": it left the daemon as the user wants it. */
-  private async burrow(...args: readonly string[]): Promise<"done" | "stopped"> {
+  private async burrow(...args: readonly string[]): Promise<ProgramResult> {
     const program = findProgram(setting("path") as string | null, this.extensionPath, process.env);
     this.say(`running ${program} ${args.join(" ")}`);
     return runProgram(program, args, windowEnvironment(process.env), homedir());
@@ -243,15 +302,6 @@ export class Daemon implements vscode.Disposable {
       return () => undefined;
     }
   }
-}
-
-/** What failed and, where the daemon says so, what to do next. */
-function describe(error: unknown): string {
-  if (error instanceof ResponseError) {
-    const data = error.data as Partial<ErrorData> | undefined;
-    return [error.message, data?.code === undefined ? "" : `(${data.code})`, data?.hint ?? ""].join(" ").trim();
-  }
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A setting of this extension; package.json gives each its default. */

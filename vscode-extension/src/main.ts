@@ -1,26 +1,49 @@
-// The extension begins and ends here. What it does is in daemon.ts, what it shows in status.ts, what it offers in
-// commands.ts. Invariant: nothing is decided here that the daemon could decide.
+// The extension begins and ends here. The daemon is daemon.ts's; what is shown is in status.ts, tree.ts, ports.ts and
+// notices.ts; what is offered in commands.ts. Invariant: nothing is decided here that the daemon could decide.
 
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Daemon } from "./daemon";
+import { showError } from "./errors";
+import { HookLogs } from "./hookLog";
+import { Hooks } from "./hooks";
+import { tellFailures } from "./notices";
+import { Ports, PortsItem } from "./ports";
 import { StatusItem } from "./status";
+import { restartGopls, Toolchain } from "./toolchain";
+import { Tree } from "./tree";
 
 let daemon: Daemon | undefined;
 
 /** Called by VS Code when its window is up; returns at once, the rest follows by events. */
 export function activate(context: vscode.ExtensionContext): void {
+  const began = performance.now();
   const output = vscode.window.createOutputChannel("Burrow", { log: true });
   const following = new Daemon(context.extensionPath, output);
   const status = new StatusItem();
-  context.subscriptions.push(
+  const portsItem = new PortsItem();
+  const tree = new Tree(following);
+  const logs = new HookLogs(following);
+  const parts = {
+    daemon: following,
     output,
-    status,
-    following.onDidChange((state) => { status.show(state); }),
-    registerCommands(following, output),
-  );
+    hooks: new Hooks(following, logs),
+    toolchain: new Toolchain(following),
+    ports: new Ports(following),
+  };
+  const shown = following.onDidChange((state) => {
+    status.show(state);
+    portsItem.show(following);
+    tree.refresh();
+    tellFailures(following, context.workspaceState);
+  });
+  const switched = following.onDidSwitchTools((tools) => {
+    restartGopls(tools, output).catch((error: unknown) => showError(error, output));
+  });
+  context.subscriptions.push(output, status, portsItem, tree, logs, shown, switched, registerCommands(parts));
   daemon = following;
   void following.follow();
+  output.info(`activated in ${(performance.now() - began).toFixed(1)} ms`);
 }
 
 /** Called by VS Code when the window closes or reloads. The daemon and its work go on. */

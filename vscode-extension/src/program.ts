@@ -68,14 +68,22 @@ export function windowEnvironment(env: NodeJS.ProcessEnv): Record<string, string
   return Object.fromEntries(kept);
 }
 
+/** How a command of `burrow` ended that did not fail. */
+export interface ProgramResult {
+  /** It left the daemon stopped, as the user wants it. */
+  stopped: boolean;
+  /** What it printed. */
+  stdout: string;
+}
+
 /** Runs `burrow ARGS` to its end. Fails with what it wrote to standard error. */
-export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<"done" | "stopped"> {
+export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
-    execFile(program, args, { env, cwd, timeout: 30_000 }, (error, _stdout, stderr) => {
+    execFile(program, args, { env, cwd, timeout: 30_000 }, (error, stdout, stderr) => {
       if (error === null) {
-        resolve("done");
+        resolve({ stopped: false, stdout });
       } else if (stderr.includes(STOPPED_BY_USER)) {
-        resolve("stopped");
+        resolve({ stopped: true, stdout });
       } else {
         const said = stderr.trim();
         reject(new Error(`\`burrow ${args.join(" ")}\` failed: ${said === "" ? error.message : said}`));

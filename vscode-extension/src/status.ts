@@ -3,7 +3,11 @@
 import * as vscode from "vscode";
 import type { DaemonState } from "./daemon";
 import type { WorkspaceStatus } from "./generated/protocol";
-import { headline, hookLine, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+import { hookTarget } from "./hooks";
+import { hasFailed, headline, hookLine, isInOrder, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+
+/** What the hover's links may call. */
+const LINKED = ["burrow.showHookLog", "burrow.retryHooks", "burrow.skipHook", "burrow.runDueHooks", "burrow.repairTools"] as const;
 
 /** The status bar item of this window. */
 export class StatusItem implements vscode.Disposable {
@@ -70,22 +74,45 @@ export class StatusItem implements vscode.Disposable {
   }
 }
 
-/** The whole status, for reading. */
+/** The whole status, for reading, with what can be done about it. */
 function hover(workspaces: readonly WorkspaceStatus[]): vscode.MarkdownString {
   const paragraphs = workspaces.flatMap((workspace) => [
     `**Burrow** ${markdown(workspace.path)}`,
     ...workspace.reasons.map(({ message, hint }) => {
       return `$(info) ${markdown(message)}${hint === null ? "" : `  \n${markdown(hint)}`}`;
     }),
-    ...section("Hooks", workspace.hooks.map(hookLine)),
-    ...section("Go tools", workspace.tools.map(toolLine)),
+    ...hooks(workspace),
+    ...tools(workspace),
   ]);
-  return new vscode.MarkdownString(paragraphs.join("\n\n"), true);
+  const text = new vscode.MarkdownString(paragraphs.join("\n\n"), true);
+  text.isTrusted = { enabledCommands: LINKED };
+  return text;
 }
 
-function section(title: string, lines: readonly Line[]): string[] {
-  if (lines.length === 0) {
-    return [];
-  }
-  return ["---", title, ...lines.map(({ icon, name, state }) => `$(${icon}) ${markdown(`${name}: ${state}`)}`)];
+function hooks(workspace: WorkspaceStatus): string[] {
+  const rows = workspace.hooks.map((hook) => {
+    const target = hookTarget(workspace, hook);
+    const log = hook.runId === null ? [] : [link("Show Log", "burrow.showHookLog", target)];
+    const mend = hasFailed(hook) ? [link("Retry", "burrow.retryHooks", target), link("Skip", "burrow.skipHook", target)] : [];
+    return [line(hookLine(hook)), ...log, ...mend].join(" \u00a0 ");
+  });
+  const due = workspace.hooks.some(({ state }) => state === "pending");
+  return section("Hooks", rows, due ? [link("Run Due Hooks", "burrow.runDueHooks", {})] : []);
+}
+
+function tools(workspace: WorkspaceStatus): string[] {
+  const mend = isInOrder(workspace.tools) ? [] : [link("Repair Go Toolchain", "burrow.repairTools", { workspace: workspace.path })];
+  return section("Go tools", workspace.tools.map(toolLine).map(line), mend);
+}
+
+function section(title: string, rows: readonly string[], links: readonly string[]): string[] {
+  return rows.length === 0 ? [] : ["---", [title, ...links].join(" \u00a0 "), ...rows];
+}
+
+function line({ icon, name, state }: Line): string {
+  return `$(${icon}) ${markdown(`${name}: ${state}`)}`;
+}
+
+function link(label: string, command: (typeof LINKED)[number], target: unknown): string {
+  return `[${label}](command:${command}?${encodeURIComponent(JSON.stringify([target]))})`;
 }

@@ -1,8 +1,12 @@
 // The status in words: the lines that the hover and "Show Status" have in common. Pure; knows nothing of VS Code.
 
 import type {
+  CommandStatus,
   HookState,
   HookStatus,
+  PortState,
+  PortStatus,
+  RunSummary,
   ServerDetails,
   Status,
   ToolState,
@@ -40,6 +44,13 @@ const TOOLS: Record<ToolState, { icon: string; words: string; bad: boolean }> = 
   unverified: { icon: "unverified", words: "unverified", bad: false },
 };
 
+const PORTS: Record<PortState, { icon: string; words: string }> = {
+  free: { icon: "circle-outline", words: "free" },
+  leased: { icon: "watch", words: "leased, nobody connected" },
+  connected: { icon: "debug-alt", words: "connected" },
+  foreign: { icon: "lock", words: "taken by another process" },
+};
+
 const SEVERITY: Record<WorkspaceState, number> = { ready: 0, working: 1, attention: 2 };
 
 /** The workspaces of this window: a daemon may have those of other windows as well. */
@@ -73,31 +84,70 @@ export function headline(workspace: WorkspaceStatus): string {
   }
 }
 
+/** Whether it ended without success, and not because the user ended it. */
+export function hasFailed({ state }: { state: HookState }): boolean {
+  return state === "failed" || state === "timedOut" || state === "interrupted";
+}
+
 /** One hook. */
 export function hookLine(hook: HookStatus): Line {
-  const { icon, words } = HOOKS[hook.state];
-  const facts = [words];
-  if (hook.reason !== null) {
-    facts.push(hook.reason);
-  } else if (hook.exitCode !== null && hook.exitCode !== 0) {
-    facts.push(`exit code ${hook.exitCode}`);
-  } else if (hook.signal !== null) {
-    facts.push(`signal ${hook.signal}`);
-  }
-  if (hook.blockedBy !== null) {
-    facts.push(`by ${hook.blockedBy}`);
-  }
-  if (hook.durationMs !== null) {
-    facts.push(duration(hook.durationMs));
-  }
+  const held = hook.blockedBy === null ? [] : [`by ${hook.blockedBy}`];
   const name = hook.origin === "devcontainer" ? hook.name : `${hook.name} (${hook.origin})`;
-  return { icon, name, state: facts.join(", ") };
+  return { icon: HOOKS[hook.state].icon, name, state: outcome(hook, held) };
+}
+
+/** One command of a hook that has several. */
+export function commandLine(command: CommandStatus): Line {
+  return { icon: HOOKS[command.state].icon, name: command.name, state: outcome(command, []) };
+}
+
+/** One run on record. */
+export function runLine({ hook, state, startedAt }: RunSummary): Line {
+  const began = startedAt === null ? "" : `, ${startedAt.slice(0, 19).replace("T", " ")}`;
+  return { icon: HOOKS[state].icon, name: hook, state: HOOKS[state].words + began };
+}
+
+function outcome(of: HookStatus | CommandStatus, more: readonly string[]): string {
+  const facts = [HOOKS[of.state].words];
+  if (of.reason !== null) {
+    facts.push(of.reason);
+  } else if (of.exitCode !== null && of.exitCode !== 0) {
+    facts.push(`exit code ${of.exitCode}`);
+  } else if (of.signal !== null) {
+    facts.push(`signal ${of.signal}`);
+  }
+  facts.push(...more);
+  if (of.durationMs !== null) {
+    facts.push(duration(of.durationMs));
+  }
+  return facts.join(", ");
+}
+
+/** One debug port; `now` is the time in milliseconds. */
+export function portLine({ port, state, holder, pid, since }: PortStatus, now: number): Line {
+  const { icon, words } = PORTS[state];
+  const facts = [words];
+  if (holder !== null) {
+    facts.push(holder);
+  }
+  if (pid !== null && state === "foreign") {
+    facts.push(`process ${pid}`);
+  }
+  if (since !== null) {
+    facts.push(`for ${duration(Math.max(0, now - Date.parse(since)))}`);
+  }
+  return { icon, name: String(port), state: facts.join(", ") };
 }
 
 /** One tool. */
 export function toolLine(tool: ToolStatus): Line {
   const { icon, words } = TOOLS[tool.state];
   return { icon, name: `${tool.name} ${tool.version}`, state: `${words}, ${tool.why}` };
+}
+
+/** Whether no tool waits for a repair. */
+export function isInOrder(tools: readonly ToolStatus[]): boolean {
+  return !tools.some(({ state }) => TOOLS[state].bad);
 }
 
 /** A duration for people: `340 ms`, `1.2 s`, `2 min 5 s`. */

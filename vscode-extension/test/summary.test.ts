@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HookState, HookStatus, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
-import { duration, headline, hookLine, markdown, ownWorkspaces, toolLine, worstOf } from "../src/summary";
+import { commandLine, duration, hasFailed, headline, hookLine, markdown, ownWorkspaces, portLine, runLine, toolLine, worstOf } from "../src/summary";
 
 const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
   name: "postCreate",
@@ -82,4 +82,29 @@ void test("the daemon's words become no link, picture or icon; its code stays co
   ] as const) {
     assert.equal(markdown(given), expected);
   }
+});
+
+void test("a port is told with who has it and for how long", () => {
+  const port = { port: 40000, leaseId: null, holder: null, pid: null, since: null };
+  const since = "2026-01-02T03:04:05Z";
+  const now = Date.parse(since) + 65_000;
+  for (const [given, expected] of [
+    [{ ...port, state: "free" }, "free"],
+    [{ ...port, state: "connected", holder: "api", pid: 7, since }, "connected, api, for 1 min 5 s"],
+    [{ ...port, state: "foreign", holder: "node", pid: 7 }, "taken by another process, node, process 7"],
+  ] as const) {
+    assert.deepEqual(portLine(given, now).state, expected);
+  }
+});
+
+void test("what ended by itself without success has failed", () => {
+  const states: HookState[] = ["failed", "timedOut", "interrupted", "cancelled", "skipped", "external", "running"];
+  assert.deepEqual(states.filter((state) => hasFailed({ state })), ["failed", "timedOut", "interrupted"]);
+});
+
+void test("runs and commands are told like hooks", () => {
+  const { name, state } = commandLine({ ...hook("failed", { exitCode: 2, durationMs: 5 }), name: "db" });
+  assert.equal(`${name}: ${state}`, "db: failed, exit code 2, 5 ms");
+  const run = { runId: "3-onCreate", hook: "onCreate", origin: "burrow", startedAt: "2026-01-02T03:04:05.123Z", state: "running", commands: [] } as const;
+  assert.equal(runLine({ ...run, commands: [] }).state, "running, 2026-01-02 03:04:05");
 });

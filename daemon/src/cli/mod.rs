@@ -12,6 +12,7 @@ mod hook;
 mod restart;
 mod start;
 mod status;
+mod step;
 mod stop;
 mod tools;
 mod up;
@@ -65,6 +66,9 @@ enum Command {
     Stop(stop::Args),
     /// Restart the daemon; hooks in flight go on
     Restart(restart::Args),
+    /// Run a step that a hook's command uses
+    #[command(hide = true)]
+    Step(step::Args),
     /// Run the daemon in the foreground
     Daemon(daemon::Args),
 }
@@ -109,6 +113,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
             Command::Start(args) => start::run(args, &context).await,
             Command::Stop(args) => stop::run(args, &context).await,
             Command::Restart(args) => restart::run(args, &context).await,
+            Command::Step(args) => step::run(&args, &context).await,
             Command::Daemon(_) => Ok(ExitStatus::Usage),
         }
     })

@@ -29,6 +29,13 @@ pub(crate) struct Args {
     locked: bool,
 }
 
+impl Args {
+    /// The tools alone.
+    pub(crate) const fn tools() -> Self {
+        Self { only: Some(Part::Tools), locked: false }
+    }
+}
+
 /// A part of the job that can be done alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {

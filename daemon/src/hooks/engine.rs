@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookState, HookStatus, RunSummary};
 use burrow_protocol::model::{ContainerKind, Reason};
 use jiff::{Timestamp, Unit};
@@ -23,9 +24,11 @@ use super::launch::{self, Place};
 use super::ledger::Line;
 use super::machine::{Begin, Cancel, Cause, CommandEnd, Job, Machine, Selection, Settle, masked};
 use super::messages::{HookRequest, Reply, Report, Whereabouts};
+use super::probe::Probe;
 use super::record::{RunId, RunRecord};
 use super::status;
 use crate::model::ProgressStep;
+use crate::process::user::User;
 use crate::process::{Caller, RUN_VARIABLE};
 
 /// How many reports of commands may wait.
@@ -72,6 +75,9 @@ pub(super) struct Engine {
     started: Option<(Vec<RunId>, Reply<Vec<RunId>>)>,
     /// Why a run of this turn did not start.
     refused: Option<HookError>,
+    probe: Probe,
+    /// As whom this daemon runs, where the account has a name.
+    user: Option<String>,
     /// What cannot be written down, until something can.
     trouble: Option<Reason>,
     turned: watch::Sender<()>,
@@ -98,6 +104,8 @@ impl Engine {
             waiters: Vec::new(),
             started: None,
             refused: None,
+            probe: Probe::default(),
+            user: User::by_uid(rustix::process::getuid().as_raw()).map(|user| user.name),
             trouble: None,
             turned,
         };
@@ -149,7 +157,10 @@ impl Engine {
         while let Some(begin) = self.machine.next(&now()) {
             self.begin(begin).await;
         }
-        let part = status::part(&self.machine, self.trouble.as_ref());
+        let mut part = status::part(&self.machine, self.trouble.as_ref());
+        if !part.hooks.is_empty() {
+            part.reasons.extend(self.other_user().into_iter().chain(self.probe.trouble()));
+        }
         self.context.publisher.hooks(&part);
         // In each answer below: whoever asked may be gone, and then nobody needs it.
         if let Some((runs, reply)) = self.started.take() {
@@ -277,12 +288,27 @@ impl Engine {
     }
 
     fn launch(&mut self, job: &Job, command: &Command) {
+        let (run, name) = (job.run, command.name.clone());
+        let folder = self.journal.runs().command(run, &name);
         let settings = self.context.settings.borrow().clone();
-        let place =
-            Place { workspace: &self.context.workspace, container_id: &self.context.container.id, settings: &settings };
-        let spec = launch::spec(&place, job, command, self.journal.runs().command(job.run, &command.name));
-        self.follow(job.run, command.name.clone(), async {
-            match spec {
+        let (root, container_id) = (self.context.workspace.clone(), self.context.container.id.clone());
+        let (probe, publisher) = (self.probe.clone(), self.context.publisher.clone());
+        let (job, command) = (job.clone(), command.clone());
+        self.follow(run, name, async move {
+            let slow = |message: &str| {
+                let step = ProgressStep::Report { message: message.to_owned(), percentage: None };
+                publisher.progress(&run.to_string(), step);
+            };
+            let probed = match job.cause {
+                Cause::Exec { .. } => Arc::default(),
+                Cause::Due | Cause::Retry | Cause::Again => {
+                    probe.environment(settings.devcontainer.user_env_probe, &job.caller.env, slow).await
+                }
+            };
+            let workspace = launch::workspace_folder(&root, &container_id, &settings, &job.caller.env);
+            let place =
+                Place { workspace: &workspace, container_id: &container_id, settings: &settings, probed: &probed };
+            match launch::spec(&place, &job, &command, folder) {
                 Ok(spec) => follower::start(spec).await,
                 Err(error) => Progress::Ended(CommandEnd::bare(Fate::not_started(error.to_string()))),
             }
@@ -373,6 +399,23 @@ impl Engine {
         if let Err(error) = self.blocking(move |journal| journal.record(&[line])).await {
             tracing::warn!(%error, "could not write down that a Dev Containers tool runs the standard hooks");
         }
+    }
+
+    /// Told where hooks run as somebody else than the file says: what they write would be the wrong user's.
+    fn other_user(&self) -> Option<Reason> {
+        let settings = self.context.settings.borrow();
+        let wanted = settings.devcontainer.user().filter(|user| !user.is_empty() && !user.contains("${"))?;
+        let own = self.user.as_deref()?;
+        if self.context.container.kind == ContainerKind::Host || wanted == own {
+            return None;
+        }
+        Some(Reason {
+            code: Some(ErrorCode::OtherUser.code().to_owned()),
+            message: format!("hooks run as {own}, and devcontainer.json says {wanted}"),
+            hint: Some(format!(
+                "call Burrow as {wanted} (`docker exec --user {wanted} ...`), or add its Feature, which sees to that"
+            )),
+        })
     }
 
     fn whereabouts(&self, run: RunId, command: String) -> Whereabouts {

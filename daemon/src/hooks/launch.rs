@@ -1,6 +1,6 @@
 //! What a command becomes when it starts: arguments, environment, folder. Pure.
 //!
-//! The environment is the caller's, changed by `remoteEnv`; it goes to the shim and nowhere else.
+//! Not here: the order of the environment's layers (`environment`).
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use burrow_protocol::settings::SingleCommand;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::command::{Action, Command};
+use super::environment;
 use super::machine::{Cause, Job};
 use crate::duration;
 use crate::process::{self, ShimSpec, Survivors};
@@ -25,6 +26,8 @@ pub(crate) struct Place<'a> {
     pub(crate) workspace: &'a Utf8Path,
     pub(crate) container_id: &'a str,
     pub(crate) settings: &'a Settings,
+    /// What the user's shell sets.
+    pub(crate) probed: &'a BTreeMap<String, String>,
 }
 
 /// What the shim of one command is told.
@@ -41,7 +44,7 @@ pub(crate) fn spec(
         // Its caller's shell has done all that is to be done to it.
         Cause::Exec { argv, cwd, .. } => (argv.clone(), job.caller.env.as_ref().clone(), cwd.clone()),
         Cause::Due | Cause::Retry | Cause::Again => {
-            let env = environment(place, &job.caller.env, command)?;
+            let env = environment::merge(place, &job.caller.env, &command.env, command.tty)?;
             let cwd = folder_of(place, command, &env)?;
             (arguments(place, &command.action, &env)?, env, cwd)
         }
@@ -63,29 +66,27 @@ pub(crate) fn spec(
     })
 }
 
+/// The folder in which the hooks of the workspace at `root` run: `workspaceFolder` where it is there, else `root`, else the
+/// caller's home.
+pub(crate) fn workspace_folder(
+    root: &Utf8Path,
+    container_id: &str,
+    settings: &Settings,
+    env: &BTreeMap<String, String>,
+) -> Utf8PathBuf {
+    let context = Substitution { workspace: root, env, container_id };
+    let written = settings.devcontainer.workspace_folder.as_deref();
+    let named = written.and_then(|text| substitute(text, &context).ok()).map(Utf8PathBuf::from);
+    // A relative one would count from wherever the daemon stands.
+    let named = named.filter(|path| path.is_absolute() && path.is_dir());
+    let home = || env.get("HOME").map(Utf8PathBuf::from).filter(|home| !root.is_dir() && home.is_dir());
+    named.or_else(home).unwrap_or_else(|| root.to_owned())
+}
+
 /// The values in `env` that must not be seen.
 pub(crate) fn secrets(settings: &Settings, env: &BTreeMap<String, String>) -> Vec<String> {
     let values = settings.burrow.secrets.iter().filter_map(|name| env.get(name));
     values.filter(|value| value.len() >= 4).cloned().collect()
-}
-
-/// The caller's environment with `remoteEnv` over it, and over that what the command sets: `null` unsets.
-fn environment(
-    place: &Place<'_>,
-    caller: &BTreeMap<String, String>,
-    command: &Command,
-) -> Result<BTreeMap<String, String>, SubstituteError> {
-    let mut env = caller.clone();
-    for layer in [&place.settings.devcontainer.remote_env, &command.env] {
-        let below = env.clone();
-        for (name, value) in layer {
-            match value {
-                Some(value) => env.insert(name.clone(), substitute(value, &place.substitution(&below))?),
-                None => env.remove(name),
-            };
-        }
-    }
-    Ok(env)
 }
 
 /// Where the command runs: its own folder counts from the workspace folder.
@@ -115,7 +116,7 @@ fn arguments(
 }
 
 impl Place<'_> {
-    const fn substitution<'a>(&'a self, env: &'a BTreeMap<String, String>) -> Substitution<'a> {
+    pub(crate) const fn substitution<'a>(&'a self, env: &'a BTreeMap<String, String>) -> Substitution<'a> {
         Substitution { workspace: self.workspace, env, container_id: self.container_id }
     }
 }
@@ -163,7 +164,12 @@ mod tests {
 
     fn launched(job: &Job, command: &Command) -> ShimSpec {
         let settings = settings();
-        let place = Place { workspace: "/workspaces/api".into(), container_id: "c", settings: &settings };
+        let place = Place {
+            workspace: "/workspaces/api".into(),
+            container_id: "c",
+            settings: &settings,
+            probed: &BTreeMap::new(),
+        };
         spec(&place, job, command, "/state/runs/1-postCreate/main".into()).unwrap()
     }
 
@@ -219,7 +225,7 @@ mod tests {
     #[test]
     fn a_variable_without_a_name_is_told() {
         let settings = settings();
-        let place = Place { workspace: "/w".into(), container_id: "c", settings: &settings };
+        let place = Place { workspace: "/w".into(), container_id: "c", settings: &settings, probed: &BTreeMap::new() };
         let command = Command::new("", SingleCommand::Shell("${containerEnv:}".to_owned()));
         assert!(spec(&place, &job(Cause::Due), &command, "/f".into()).is_err());
     }

@@ -15,6 +15,7 @@ mod machine; // pure: what waits, what runs, what each input changes
 mod record; // a run as it is written down
 mod status; // pure: how it is shown
 
+mod environment; // pure: the layers of a command's environment
 mod journal; // ledger and records, written in the right order
 mod launch; // pure: command + environment -> what the shim is told
 mod runs; // the folders of runs
@@ -25,6 +26,7 @@ mod error;
 mod follower; // one command, from start to end
 mod log; // reading output
 mod messages; // what can be asked
+mod probe; // what the user's shell sets
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine of background services asks it"))]
 mod ready; // whether a background service is ready
 

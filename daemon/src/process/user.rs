@@ -29,6 +29,17 @@ impl User {
     }
 }
 
+impl User {
+    /// The account with the number `uid`, from the same files. Blocks.
+    #[must_use]
+    pub fn by_uid(uid: u32) -> Option<Self> {
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let rows = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let name = rows.into_iter().find(|row| row.get(2).is_some_and(|field| field.parse() == Ok(uid)))?[0].to_owned();
+        parse(&name, &passwd, &std::fs::read_to_string("/etc/group").unwrap_or_default())
+    }
+}
+
 /// The account `name` of these two files (passwd(5), group(5)).
 fn parse(name: &str, passwd: &str, group: &str) -> Option<User> {
     let fields: Vec<_> = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row[0] == name)?;

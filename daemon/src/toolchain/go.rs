@@ -19,12 +19,7 @@ use super::environment;
 use super::error::ToolchainError;
 use super::version::GoVersion;
 use crate::workspace::files::go_mod::GoMod;
-use crate::workspace::files::{go_mod, go_work, text};
-
-/// How deep below the workspace folder modules are looked for.
-const WALK_DEPTH: usize = 4;
-/// How many folders that walk looks into at most.
-const WALK_FOLDERS: usize = 2000;
+use crate::workspace::files::{go_mod, go_work, modules, text};
 
 /// A Go installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,7 +210,7 @@ pub(crate) fn files(workspace: &Utf8Path, env: &BTreeMap<String, String>, local:
     if let Some(file) = upward(workspace, "go.mod") {
         files.add_module(&file);
     }
-    let (below, folders) = modules_below(workspace);
+    let (below, folders) = modules::walk(workspace);
     for folder in below {
         files.add_module(&folder.join("go.mod"));
     }
@@ -300,40 +295,6 @@ fn read_module(path: &Utf8Path) -> Result<Option<Module>, ToolchainError> {
 
 fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
     text::read(path).map_err(|source| ToolchainError::Read { path: path.to_owned(), source })
-}
-
-/// Whether a module may lie in a folder of that name, or below it.
-pub(crate) fn is_looked_into(name: &str) -> bool {
-    !name.starts_with(['.', '_']) && !matches!(name, "node_modules" | "vendor" | "testdata")
-}
-
-/// The folders below `workspace` that hold a go.mod, in order, and all that were looked into; the walk is bounded and
-/// follows no links.
-fn modules_below(workspace: &Utf8Path) -> (Vec<Utf8PathBuf>, Vec<Utf8PathBuf>) {
-    let (mut found, mut looked_into) = (Vec::new(), Vec::new());
-    let mut level = vec![workspace.to_owned()];
-    let mut left = WALK_FOLDERS;
-    for _ in 0..WALK_DEPTH {
-        let mut next = Vec::new();
-        for folder in &level {
-            let Ok(entries) = folder.read_dir_utf8() else { continue };
-            let folders = entries
-                .flatten()
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_looked_into(entry.file_name()));
-            for entry in folders.take(left) {
-                left -= 1;
-                let path = entry.into_path();
-                if path.join("go.mod").is_file() {
-                    found.push(path.clone());
-                }
-                next.push(path);
-            }
-        }
-        looked_into.extend(std::mem::replace(&mut level, next));
-    }
-    looked_into.extend(level);
-    found.sort();
-    (found, looked_into)
 }
 
 /// What GOTOOLCHAIN allows.

@@ -248,6 +248,10 @@ impl Installer {
         let mut env = self.env_for(wanted, target);
         if target.is_host() {
             env.insert("GOBIN".to_owned(), folder.to_string());
+        } else {
+            // The tools share it, and what is found there afterwards has to be this one.
+            let folder = folder.clone();
+            blocking(move || Ok(durable::remove_dir(&folder)?)).await?;
         }
         let args = ["install", "-v", "-trimpath", &wanted.query()].map(str::to_owned).to_vec();
         let mut said = Vec::new();

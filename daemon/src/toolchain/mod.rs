@@ -41,6 +41,7 @@ mod work; // the folder of an operation
 
 mod actor; // the loop
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use burrow_protocol::model::ContainerStatus;
@@ -83,6 +84,8 @@ pub struct ToolchainContext {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Where tools and progress are shown.
     pub publisher: WorkspacePublisher,
+    /// Told which files the last look depended on, whether they are there or not.
+    pub looked_at: watch::Sender<BTreeSet<Utf8PathBuf>>,
 }
 
 impl ToolchainContext {
@@ -191,6 +194,18 @@ impl Toolchain {
         self.ask(|reply| ToolchainRequest::Cancel { operation, reply }).await?
     }
 
+    /// Looks at the tools in the name of a window that opened the workspace. With `may_repair`, and where the settings have
+    /// `autoRepair`, what is not in order is brought in order.
+    pub async fn notice(&self, caller: Caller, may_repair: bool) {
+        // An error only says that the daemon is ending.
+        let _ = self.mailbox.send(ToolchainRequest::Notice { caller, may_repair }).await;
+    }
+
+    /// Looks at the tools again, since files changed that they depend on; `may_repair` as for [`Self::notice`].
+    pub async fn files_changed(&self, may_repair: bool) {
+        let _ = self.mailbox.send(ToolchainRequest::FilesChanged { may_repair }).await;
+    }
+
     /// Waits for the end of an operation. Dropping the future ends the waiting, not the operation.
     ///
     /// # Errors
@@ -275,6 +290,7 @@ mod tests {
             container: container.clone(),
             settings,
             publisher: Model::new(container).workspace(&path),
+            looked_at: watch::Sender::default(),
         });
         tokio::spawn(actor.run(tokio_util::sync::CancellationToken::new()));
         let caller = Caller { trusted: false, ..Caller::default() };

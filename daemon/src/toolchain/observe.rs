@@ -103,6 +103,11 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
     let store = context.store();
     let generations = Generations::new(context.layout());
     let active = active(&generations, &store, depth);
+    looked_at.insert(context.layout().current());
+    if let Some(active) = &active {
+        let bin = generations.bin(active.number);
+        looked_at.extend(active.manifest.tools.keys().map(|name| bin.join(name)));
+    }
     let at_hand = match &asked {
         Ok(asked) => at_hand(asked, active.as_ref(), context, &store),
         Err(_) => BTreeMap::new(),
@@ -320,6 +325,7 @@ mod tests {
             container: container.clone(),
             settings: watch::channel(Arc::default()).1,
             publisher: Model::new(container).workspace("/own".into()),
+            looked_at: watch::Sender::default(),
         };
         let kept = kept_anywhere(&context);
         let [manifest] = kept.as_slice() else { panic!("one other workspace: {kept:?}") };

@@ -94,6 +94,8 @@ pub(crate) enum Event {
     Planned { tools: Vec<String>, actions: usize },
     /// A step of the installation.
     Step(Step),
+    /// Not an operation's: a look found that this would bring the tools in order, and nobody has to ask for it.
+    OutOfOrder(Vec<RepairAction>),
 }
 
 /// Runs an operation to its end.

@@ -14,6 +14,8 @@ use crate::sandbox::{BURROW, Run, Sandbox};
 const LIMIT: Duration = Duration::from_secs(600);
 /// The workspace folder inside: the CLI's default for a folder of this name.
 const WORKSPACE: &str = "/workspaces/workspace";
+/// The store that the remote user's daemon has by default. What lies in a store of others would be built again.
+const STORE: &str = "/var/lib/burrow/1000/store";
 
 /// A sandbox whose workspace becomes a dev container.
 pub(crate) struct DevContainer {
@@ -34,8 +36,8 @@ impl DevContainer {
             .property("image", engine::IMAGE)
             .property("remoteUser", "vscode")
             .property("updateRemoteUserUID", false)
-            .property("mounts", vec![mount(&go, "/usr/local/go"), mount(store.as_str(), "/store")])
-            .property("containerEnv", json!({ "BURROW_STORE_DIR": "/store", "GOPROXY": "off" }))
+            .property("mounts", vec![mount(&go, "/usr/local/go"), mount(store.as_str(), STORE)])
+            .property("containerEnv", json!({ "GOPROXY": "off" }))
             .property("features", json!({ "./burrow": {} }));
         let package = Sandbox::repository().join(".devcontainer/features/package");
         sandbox.run_program(package, [sandbox.workspace().join(".devcontainer").as_str(), BURROW]).exits(0);

@@ -56,6 +56,12 @@ impl Background {
         self.wait_for_text(&self.stdout, text);
     }
 
+    /// The first line of its standard output, once it is whole.
+    pub(crate) fn wait_for_line(&self) -> String {
+        self.wait_for_stdout("\n");
+        text(&self.stdout).lines().next().unwrap_or_default().to_owned()
+    }
+
     /// Waits until its standard error contains `text`.
     pub(crate) fn wait_for_stderr(&self, text: &str) {
         self.wait_for_text(&self.stderr, text);

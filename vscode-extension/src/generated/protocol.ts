@@ -856,6 +856,12 @@ export const ERROR_CODES = {
   BUR206: "no-module",
   /** go.mod or go.work cannot be read. */
   BUR207: "go-mod-syntax",
+  /** Hooks run as another user than devcontainer.json says. */
+  BUR208: "other-user",
+  /** The user's shell does not say what it sets. */
+  BUR209: "environment-probe",
+  /** vendor/ does not agree with go.mod. */
+  BUR210: "vendor-disagrees",
   /** The hook failed. */
   BUR301: "hook-failed",
   /** The hook is not configured. */

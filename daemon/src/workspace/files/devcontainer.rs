@@ -8,6 +8,7 @@ use burrow_protocol::model::Reason;
 use burrow_protocol::settings::ToolSetting;
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 use super::hooks::{self, Stage};
@@ -50,6 +51,35 @@ pub struct Devcontainer {
     pub remote_env: IndexMap<String, Option<String>>,
     /// `remoteUser`.
     pub remote_user: Option<String>,
+    /// `containerUser`.
+    pub container_user: Option<String>,
+    /// `userEnvProbe`.
+    pub user_env_probe: UserEnvProbe,
+    /// `workspaceFolder`, before substitution.
+    pub workspace_folder: Option<String>,
+}
+
+impl Devcontainer {
+    /// The user as whom hooks are to run; none: the image's.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.remote_user.as_deref().or(self.container_user.as_deref())
+    }
+}
+
+/// Which shell is asked for its environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UserEnvProbe {
+    /// None.
+    None,
+    /// One that reads what is read at a login.
+    LoginShell,
+    /// One that reads both.
+    #[default]
+    LoginInteractiveShell,
+    /// One that reads what is read for a prompt.
+    InteractiveShell,
 }
 
 /// The settings of `customizations.burrow` that are no hooks.
@@ -215,6 +245,9 @@ impl Reader<'_> {
     fn devcontainer(&mut self, root: &Node<'_>) {
         self.settings.devcontainer.remote_env = self.take(root, "remoteEnv", Node::decode_map).unwrap_or_default();
         self.settings.devcontainer.remote_user = self.take(root, "remoteUser", Node::decode);
+        self.settings.devcontainer.container_user = self.take(root, "containerUser", Node::decode);
+        self.settings.devcontainer.user_env_probe = self.take(root, "userEnvProbe", Node::decode).unwrap_or_default();
+        self.settings.devcontainer.workspace_folder = self.take(root, "workspaceFolder", Node::decode);
     }
 
     fn burrow(&mut self, node: &Node<'_>) {

@@ -7,6 +7,7 @@ pub mod go_work;
 pub mod hooks;
 pub mod jsonc;
 pub mod mise;
+pub mod modules;
 pub mod root;
 pub mod substitute;
 pub mod text;

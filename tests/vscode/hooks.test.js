@@ -1,0 +1,120 @@
+// What a user of VS Code does about hooks.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BURROW, GO_FILES, openWindow } from "./window.js";
+
+const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+
+const devcontainer = (hooks) => ({ ...GO_FILES, ".devcontainer/devcontainer.json": JSON.stringify(hooks) });
+
+test("a hook that failed is told once, its log opens, and a retry mends it", async (context) => {
+  const command = String.raw`printf 'looking for \033[31mrepaired\033[0m\n'; until test -e released; do sleep 0.1; done; test -e repaired`;
+  const files = devcontainer({ postCreateCommand: command });
+  const window = await openWindow(context, { files, settings: SETTINGS });
+  await window.status("dlv missing");
+
+  await window.command("Burrow: Run Due Hooks");
+  await window.status(/postCreate\s*$/);
+  // Live, while it runs.
+  await window.command("Burrow: Show Hook Log");
+  await window.choose("postCreate");
+  await window.terminal("looking for repaired");
+  await window.picture("hook-log-live");
+
+  window.write("released", "");
+  await window.terminal("1-postCreate: failed, exit code 1");
+  const notice = await window.notification("postCreate failed, exit code 1");
+  await window.picture("hook-failed-notification");
+
+  // The same run is not told again by a window that reloads.
+  await window.reload();
+  await window.status("Burrow: postCreate failed");
+  assert.equal(await notice.count(), 0, "a run that was told is not told again");
+
+  window.write("repaired", "");
+  await window.command("Burrow: Retry Failed Hooks");
+  await window.hookState("postCreate", "succeeded");
+});
+
+test("the notification opens the log, retries, and each new failure is told", async (context) => {
+  const files = devcontainer({ postCreateCommand: "echo attempt; test -e repaired" });
+  const window = await openWindow(context, { files, settings: SETTINGS });
+  await window.status("dlv missing");
+  await window.command("Burrow: Run Due Hooks");
+
+  await (await window.notification("postCreate failed")).getByRole("button", { name: "Show Log" }).click();
+  await window.terminal("attempt");
+  await window.terminal("1-postCreate: failed");
+
+  await window.command("Burrow: Retry Failed Hooks");
+  const again = await window.notification("postCreate failed");
+  window.write("repaired", "");
+  await again.getByRole("button", { name: "Retry" }).click();
+  await window.hookState("postCreate", "succeeded");
+});
+
+test("a hook is passed over with its reason, and what waited for it runs", async (context) => {
+  const files = devcontainer({ onCreateCommand: "false", postCreateCommand: "true" });
+  const window = await openWindow(context, { files, settings: SETTINGS });
+  await window.status("dlv missing");
+  await window.command("Burrow: Run Due Hooks");
+
+  await (await window.notification("onCreate failed")).getByRole("button", { name: "Skip" }).click();
+  await window.answer("not needed here");
+  await window.hookState("onCreate", "skipped");
+  await window.command("Burrow: Run Due Hooks");
+  await window.hookState("postCreate", "succeeded");
+});
+
+test("the tree shows hooks, tools and ports, and acts on a row", async (context) => {
+  const files = devcontainer({ postCreateCommand: { api: "echo api is ready; false", db: "echo db is ready" } });
+  const window = await openWindow(context, { files, settings: SETTINGS });
+  await window.status("dlv missing");
+  await window.command("Burrow: Run Due Hooks");
+  await window.status("Burrow: postCreate failed");
+
+  await window.page.locator(".pane-header").filter({ hasText: "Burrow" }).click();
+  await window.treeRow("Hooks").click();
+  await window.treeRow("Debug ports").click();
+  await window.treeRow("11 of 11 free").waitFor();
+  const hook = window.treeRow("postCreate");
+  await hook.click();
+  await window.treeRow("api").filter({ hasText: "failed, exit code 1" }).waitFor();
+  await window.treeRow("db").filter({ hasText: "succeeded" }).waitFor();
+  await window.picture("tree");
+
+  await hook.hover();
+  await hook.getByRole("button", { name: "Show Hook Log" }).click();
+  await window.terminal("[api] api is ready");
+  await window.terminal("[db] db is ready");
+  await window.picture("tree-and-log");
+
+  await hook.hover();
+  await hook.getByRole("button", { name: "Retry Failed Hooks" }).click();
+  await window.until("a second run", async () => {
+    const [workspace] = (await window.daemonStatus()).workspaces;
+    return workspace.hooks[0].attempt === 2 && workspace.hooks[0].state === "failed";
+  });
+});
+
+test("a reading of the log goes on where it was when the window and the daemon go", async (context) => {
+  const command = "echo the start; until test -e released; do sleep 0.1; done; echo the end";
+  const window = await openWindow(context, { files: devcontainer({ postCreateCommand: command }), settings: SETTINGS });
+  await window.status("dlv missing");
+  await window.command("Burrow: Run Due Hooks");
+  await window.status(/postCreate\s*$/);
+
+  await window.reload();
+  await window.status(/postCreate\s*$/);
+  await window.command("Burrow: Show Hook Log");
+  await window.choose("postCreate");
+  await window.terminal("the start");
+  process.kill((await window.daemonStatus()).pid, "SIGKILL");
+  await window.output("the connection is closed");
+  window.write("released", "");
+  await window.terminal("the end");
+  await window.terminal("1-postCreate: succeeded");
+  assert.equal((await window.terminalText()).match(/the start/g).length, 1, "no byte is shown twice");
+  await window.hookState("postCreate", "succeeded");
+});

@@ -1,0 +1,53 @@
+// What a user of VS Code does about the debug ports.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { test } from "node:test";
+import { BURROW, GO_FILES, openWindow } from "./window.js";
+
+const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+
+test("the picker leases, shows, releases and reclaims, and names who has a foreign port", async (context) => {
+  const window = await openWindow(context, { files: GO_FILES, settings: { ...SETTINGS, "burrow.autoStart": "never" } });
+  const [first, second] = [window.firstPort, window.firstPort + 1];
+  // Somebody else is first.
+  const foreign = createServer().listen(second, "127.0.0.1");
+  context.after(() => foreign.close());
+  await once(foreign, "listening");
+  assert.equal((await window.burrow("start")).code, 0);
+  window.useKeptTools();
+  assert.equal((await window.burrow("up")).code, 0);
+  await window.status(/^\s*Burrow\s*$/);
+  assert.equal(await window.portsItem().count(), 0, "no item while no port is leased");
+
+  await window.command("Burrow: Pick Debug Port");
+  assert.match((await window.rows(String(second))).join("\n"), new RegExp(`${second}\\s*taken by another process, node`));
+  await window.picture("ports-foreign");
+  await window.choose(String(first));
+  await window.choose("Lease");
+  await window.notification(`Port ${first} is leased`);
+  await window.portsItem().filter({ hasText: "1/11" }).click();
+  assert.match((await window.rows(String(first))).join("\n"), new RegExp(`${first}\\s*leased, nobody connected`));
+  await window.picture("ports-leased");
+
+  await window.choose(String(first));
+  await window.choose("Release");
+  await window.portsItem().waitFor({ state: "hidden" });
+
+  // A lease that the command line asked for shows up too.
+  assert.equal((await window.burrow("debug", "lease", "--port", String(first))).code, 0);
+  await window.portsItem().filter({ hasText: "1/11" }).waitFor();
+  await window.command("Burrow: Pick Debug Port");
+  const row = window.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: String(first) });
+  await row.hover();
+  await row.getByRole("button", { name: "Release" }).click();
+  await row.filter({ hasText: "free" }).waitFor();
+
+  foreign.close();
+  await window.choose(String(second));
+  await window.choose("Reclaim");
+  await window.until("the port to be free", async () => {
+    return (await window.daemonStatus()).ports.find(({ port }) => port === second).state === "free";
+  });
+});
