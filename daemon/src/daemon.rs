@@ -6,7 +6,9 @@
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::error::ErrorCode;
@@ -16,6 +18,8 @@ use burrow_protocol::session::Rendezvous;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +31,7 @@ use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::process::Caller;
+use crate::reload::{Finding, GoSource, Reload, ReloadContext};
 use crate::rpc::{ListenError, Listener};
 use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
@@ -38,6 +43,9 @@ use crate::workspace::trust::Trust;
 pub const BUILD: &str = env!("BURROW_BUILD");
 
 const SCHEMA: u32 = 1;
+
+/// How long background services have to end with the daemon.
+const SERVICES_END: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +192,8 @@ pub struct Core {
     pub model: Model,
     /// The port broker.
     pub debug: Debug,
+    /// Hot reload.
+    pub reload: Reload,
     /// The environment of work whose caller sent none: root's command line does not send its own to another user's daemon.
     pub base_env: Arc<BTreeMap<String, String>>,
     config: Config,
@@ -191,9 +201,13 @@ pub struct Core {
     workspaces: Mutex<BTreeMap<Utf8PathBuf, Workspace>>,
     /// Held while a workspace is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
-    watcher: Watcher,
+    watcher: Arc<Watcher>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    /// Ends the hook engines: after `cancel`, when they have ended their services.
+    end_hooks: CancellationToken,
+    /// Another daemon takes over: it finds hooks and services as they are.
+    handed_over: AtomicBool,
 }
 
 /// One open workspace: its path and its services.
@@ -209,6 +223,14 @@ pub struct Workspace {
     pub hooks: Hooks,
     /// Its Go tools.
     pub toolchain: Toolchain,
+}
+
+impl Workspace {
+    /// Its settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
 }
 
 /// `workspace.json`: which folder a key stands for.
@@ -241,21 +263,31 @@ pub async fn run(
         source: Arc::clone(&tools) as Arc<dyn DlvSource>,
         relays: relays.handle().clone(),
     });
+    let watcher = Arc::new(Watcher::new());
+    let (reload, reload_actor) = Reload::build(ReloadContext {
+        dir: config.state.reload(),
+        watcher: Arc::clone(&watcher),
+        source: Arc::clone(&tools) as Arc<dyn GoSource>,
+    });
     let core = Arc::new(Core {
         model,
         debug,
+        reload,
         base_env: Arc::new(base_env),
         config,
         container,
         workspaces: Mutex::default(),
         opening: tokio::sync::Mutex::default(),
-        watcher: Watcher::new(),
+        watcher,
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
+        end_hooks: CancellationToken::new(),
+        handed_over: AtomicBool::new(false),
     });
     // Set here and nowhere else.
     let _ = tools.0.set(Arc::downgrade(&core));
     let debugging = tokio::spawn(debug_actor.run(cancel.clone()));
+    let reloading = tokio::spawn(reload_actor.run(cancel.clone()));
     core.reopen_known();
     // Whoever started this one wants it to run.
     durable::remove_file(&core.config.state.stopped())?;
@@ -271,8 +303,12 @@ pub async fn run(
     tracing::info!("stopping");
     sessions.close();
     sessions.wait().await;
-    if let Err(error) = debugging.await {
+    let (debugging, ()) = tokio::join!(debugging, core.end_services());
+    if let Err(error) = debugging {
         tracing::error!(%error, "the debug ports were not ended in order");
+    }
+    if let Err(error) = reloading.await {
+        tracing::error!(%error, "the programs of a reload were not ended in order");
     }
     core.tasks.close();
     core.tasks.wait().await;
@@ -319,6 +355,7 @@ impl Core {
             let written = tokio::task::spawn_blocking(move || durable::replace(&path, start_id.as_bytes())).await;
             written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         }
+        self.handed_over.store(params.restart, Ordering::Relaxed);
         let cancel = self.cancel.clone();
         // The answer goes out first: the session ends with the daemon.
         tokio::spawn(async move {
@@ -336,6 +373,21 @@ impl Core {
                 tracing::warn!(path = %workspace.path, %error, "left hooks to their shims");
             }
         }
+    }
+
+    /// Ends the background services, but where another daemon takes them over; then the hook engines.
+    async fn end_services(&self) {
+        if !self.handed_over.load(Ordering::Relaxed) {
+            let mut ends = JoinSet::new();
+            let open = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for workspace in open.into_values() {
+                ends.spawn(async move { workspace.hooks.stop_services().await });
+            }
+            if timeout(SERVICES_END, ends.join_all()).await.is_err() {
+                tracing::error!("left background services to their shims: they do not end");
+            }
+        }
+        self.end_hooks.cancel();
     }
 
     /// Opens every workspace that an earlier daemon knew and whose folder is still there. Blocks.
@@ -372,7 +424,7 @@ impl Core {
             debug_ports: self.config.ports.clone(),
             publisher: publisher.clone(),
         });
-        self.tasks.spawn(actor.run(self.cancel.clone()));
+        self.tasks.spawn(actor.run(self.end_hooks.clone()));
         let (looked_at, paths) = watch::channel(BTreeSet::new());
         self.tasks.spawn(Arc::clone(self).follow_tools(path.clone(), paths));
         let (toolchain, actor) = Toolchain::build(ToolchainContext {
@@ -462,6 +514,16 @@ impl DlvSource for ActiveTools {
             // Without it dlv takes the caller's Go, and says what is wrong with that one.
             let go_bin = toolchain.go(&caller).await.ok().map(|go| go.bin());
             Ok(DlvTools { dlv, go_bin })
+        })
+    }
+}
+
+impl GoSource for ActiveTools {
+    fn go_bin<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Finding<'a> {
+        Box::pin(async move {
+            let workspace = self.0.get().and_then(Weak::upgrade).and_then(|core| core.workspace(workspace))?;
+            let caller = Caller { env: Arc::new(env.clone()), ..Caller::default() };
+            workspace.toolchain.go(&caller).await.ok().map(|go| go.bin())
         })
     }
 }

@@ -18,9 +18,11 @@ pub mod hex;
 mod memory;
 pub mod model;
 pub mod process;
+pub mod rebuild;
 
 pub mod debug;
 pub mod hooks;
+pub mod reload;
 pub mod toolchain;
 
 pub mod client;

@@ -106,6 +106,8 @@ registry! {
     SpawnFailed = 306 "spawn-failed";
     /// How the run ended is not known: its shim died.
     RunInterrupted = 307 "run-interrupted";
+    /// A command of a hook would wait for its own end.
+    WaitsForItself = 308 "waits-for-itself";
 
     /// There is no Go on PATH.
     NoGo = 401 "no-go";
@@ -162,6 +164,11 @@ registry! {
     ProgramBuild = 508 "program-build-failed";
     /// The port is not one of the debug ports.
     PortOutside = 509 "port-outside";
+
+    /// The settings of a reload make no sense.
+    ReloadSettings = 601 "reload-settings";
+    /// There is no such reload.
+    ReloadUnknown = 602 "reload-unknown";
 }
 
 wire! {

@@ -35,6 +35,7 @@ pub mod hooks;
 pub mod lock;
 pub mod methods;
 pub mod model;
+pub mod reload;
 pub mod session;
 pub mod settings;
 pub mod toolchain;

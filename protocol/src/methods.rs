@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{debug, hooks, model, toolchain};
+use crate::{debug, hooks, model, reload, toolchain};
 
 /// A request: its name, what it takes, what it answers.
 pub trait Method {
@@ -135,6 +135,13 @@ methods! {
     DebugReclaim = "burrow/debug/reclaim" (debug::ReclaimParams) -> debug::Released;
     /// The output of a lease's debug adapter and program.
     DebugReadLog = "burrow/debug/readLog" (debug::ReadDebugLogParams) -> hooks::LogPiece;
+
+    /// Builds and runs programs, and does so again whenever their files change, until the session ends.
+    ReloadStart = "burrow/reload/start" (reload::StartReloadParams) -> reload::StartedReload;
+    /// Answers when something has happened to them.
+    ReloadFollow = "burrow/reload/follow" (reload::FollowReloadParams) -> reload::ReloadPiece;
+    /// Ends them.
+    ReloadStop = "burrow/reload/stop" (reload::StopReloadParams) -> Done;
 }
 
 /// The name of the notification that carries a [`model::ModelChanged`].

@@ -20,6 +20,39 @@ wire! {
         /// Whether tools that are not in order are brought in order by themselves, in a workspace that is trusted. Without it
         /// that is only told.
         pub auto_repair: bool,
+        /// How programs are built and started again when their files change.
+        pub reload: ReloadSettings,
+    }
+
+    /// How programs are built and started again when their files change.
+    #[derive(Default)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct ReloadSettings {
+        /// Whether every debug session reloads on save, where its configuration has no `reload` attribute of its own.
+        pub on_save: bool,
+        /// What a change does to a debugged program that stands at a breakpoint.
+        pub when_stopped: WhenStopped,
+        /// What builds a program, in place of `go build`: run in the workspace folder, it builds the package in the folder
+        /// `$BURROW_PACKAGE` and leaves the program at `$BURROW_OUTPUT`.
+        pub build: Option<SingleCommand>,
+        /// Patterns of files that count as well, such as `web/**/*.css`.
+        pub include: Vec<String>,
+        /// Patterns of files that do not count, such as `*.gen.go`.
+        pub exclude: Vec<String>,
+        /// How long after the last change, such as `100ms`, which is the default.
+        pub delay: Option<String>,
+    }
+
+    /// What a change does to a debugged program that stands at a breakpoint.
+    #[derive(Copy, Default)]
+    pub enum WhenStopped {
+        /// It is built, and restarted once the user lets it go on.
+        #[default]
+        Wait,
+        /// It is built, and the user is told how to restart it.
+        Ask,
+        /// It is restarted.
+        Restart,
     }
 
     /// Hooks by name, each in one of devcontainer.json's three forms, or as named commands with their order.

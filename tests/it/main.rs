@@ -15,6 +15,7 @@ mod hooks;
 mod machine;
 mod process;
 mod project;
+mod reload;
 mod sandbox;
 mod steps;
 mod toolchain;

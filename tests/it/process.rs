@@ -55,6 +55,7 @@ impl Stage {
             secrets: Vec::new(),
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
+            interrupt: false,
         }
     }
 

@@ -364,6 +364,11 @@ fn wait_for<T, S>(deadline: Duration, mut probe: impl FnMut() -> Result<T, S>) -
     }
 }
 
+/// What a test run keeps for the next one.
+pub(crate) fn tool_cache() -> Utf8PathBuf {
+    tools::cache_dir()
+}
+
 /// `tests/fixtures`.
 pub(crate) fn fixtures() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")

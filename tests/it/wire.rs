@@ -33,7 +33,7 @@ impl Peer {
         Self::open_as(socket, workspaces, true)
     }
 
-    /// Connects and opens `workspaces` as a window does that is trusted, or is not.
+    /// Connects and opens `workspaces` as a window does that trusts them or not.
     pub(crate) fn open_as(socket: &Utf8Path, workspaces: &[&Utf8Path], trusted: bool) -> io::Result<Self> {
         let mut peer = Self::connect(socket)?;
         let folder = |path: &&Utf8Path| json!({ "uri": format!("file://{path}"), "name": "test" });

@@ -8,6 +8,7 @@ mod printer; // stdout and stderr
 
 mod daemon;
 mod debug;
+mod dev;
 mod hook;
 mod restart;
 mod start;
@@ -60,6 +61,8 @@ enum Command {
     Status(status::Args),
     /// Debug ports, and the programs behind them
     Debug(debug::Args),
+    /// Build and run programs, and do so again whenever their files change
+    Dev(dev::Args),
     /// Start the daemon, if none runs
     Start(start::Args),
     /// Stop the daemon; it stays stopped until it is started again
@@ -110,6 +113,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
             Command::Tools(command) => tools::run(command, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Debug(args) => debug::run(args, &context).await,
+            Command::Dev(args) => dev::run(args, &context).await,
             Command::Start(args) => start::run(args, &context).await,
             Command::Stop(args) => stop::run(args, &context).await,
             Command::Restart(args) => restart::run(args, &context).await,

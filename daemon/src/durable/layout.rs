@@ -65,6 +65,12 @@ impl StateLayout {
         self.dir.join("debug")
     }
 
+    /// One folder a reload, while it lasts.
+    #[must_use]
+    pub fn reload(&self) -> Utf8PathBuf {
+        self.dir.join("reload")
+    }
+
     /// One folder an operation on the tools that is under way.
     #[must_use]
     pub fn work(&self) -> Utf8PathBuf {

@@ -40,6 +40,9 @@ pub struct ShimSpec {
     pub survivors: Survivors,
     /// Whether the command ends when the daemon dies or drops its [`super::Shim`].
     pub lifeline: bool,
+    /// Whether the command is asked to end by INT instead of TERM.
+    #[serde(default)]
+    pub interrupt: bool,
 }
 
 /// What becomes of background processes that are left when the program has ended with exit code 0. After any other end
@@ -137,6 +140,7 @@ mod tests {
             secrets: vec!["hunter2".to_owned()],
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
+            interrupt: false,
         }
     }
 

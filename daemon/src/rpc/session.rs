@@ -16,10 +16,12 @@ use tower_lsp::{Client, LanguageServer, LspService, Server, jsonrpc};
 use super::convert::{Failure, Result};
 use super::forward::{self, Interest};
 use super::guard::Guard;
+use super::hangup::Hangup;
 use super::methods;
 use crate::daemon::{BUILD, Core, Workspace};
 use crate::debug::Debug;
 use crate::process::Caller;
+use crate::reload::Reload;
 use crate::workspace::trust::OpenWindow;
 
 /// How many requests of one connection may be under way at once: enough that long polls do not hold up a cancel.
@@ -37,6 +39,8 @@ pub struct Session {
     windows: Mutex<Vec<OpenWindow>>,
     /// Set by `initialize`, which `tower-lsp` lets through once.
     caller: OnceLock<Caller>,
+    /// Cancelled once the client has hung up, also while a long poll of it waits.
+    closed: CancellationToken,
 }
 
 /// Serves one connection to its end, or until `cancel`.
@@ -45,16 +49,21 @@ pub(super) async fn serve(stream: UnixStream, core: Arc<Core>, cancel: Cancellat
     let events = core.model.events();
     let model = core.model.clone();
     let interest = Arc::new(Mutex::new(Interest::default()));
+    let closed = CancellationToken::new();
+    let its_closed = closed.clone();
+    let _over = closed.clone().drop_guard();
     let mut forwarder = None;
     let (service, socket) = {
         let interest = Arc::clone(&interest);
         let build = LspService::build(|client: Client| {
             forwarder = Some(forward::run(model, events, client, Arc::clone(&interest)));
-            Session { core, interest, windows: Mutex::default(), caller: OnceLock::new() }
+            Session { core, interest, windows: Mutex::default(), caller: OnceLock::new(), closed: its_closed }
         });
         methods::register(build).finish()
     };
-    let server = Server::new(Guard::new(reader), writer, socket).concurrency_level(CONCURRENCY).serve(service);
+    let server = Server::new(Guard::new(Hangup::new(reader, closed)), writer, socket)
+        .concurrency_level(CONCURRENCY)
+        .serve(service);
     let forward = async {
         if let Some(forwarder) = forwarder {
             forwarder.await;
@@ -85,6 +94,16 @@ impl Session {
     /// The port broker.
     pub(crate) fn debug(&self) -> &Debug {
         &self.core.debug
+    }
+
+    /// Hot reload.
+    pub(crate) fn reload(&self) -> &Reload {
+        &self.core.reload
+    }
+
+    /// Cancelled once the client has hung up.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
     }
 
     /// The workspace at `path`, which must be one of this session's.

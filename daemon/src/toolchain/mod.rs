@@ -53,6 +53,7 @@ pub use actor::ToolchainActor;
 pub use buildinfo::BuildInfoError;
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
+pub(crate) use lock::parse as parse_lock;
 pub use version::{GoVersion, ModuleVersion, VersionError};
 
 use crate::durable::{self, DurableError, StateLayout, WorkspaceLayout};

@@ -1,22 +1,28 @@
 //! Files that change under an open workspace: the only module that knows `notify`.
 //!
-//! State: one inotify instance (they are counted per uid across all containers of a host), the paths that each workspace
-//! depends on, and those that changed and were not asked about yet.
+//! State: one inotify instance (they are counted per uid across all containers of a host), who watches which folder with
+//! it, the paths that each workspace depends on, and those that changed and were not asked about yet.
 //!
-//! Invariants: a burst of events is one change; folders are watched and never what lies below them, a bounded number for
-//! each workspace; where the kernel gives no inotify instance, that is told, and files are read again whenever a client
-//! opens the workspace.
+//! Invariants: a burst of events is one change; what is pending is bounded by what is depended on; where the kernel
+//! gives no inotify instance, that is told, and files are read again whenever a client opens the workspace.
+
+mod mounts; // which file systems do not tell
+mod scope; // what of a tree matters
+mod tree; // one watched tree
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use notify::event::{CreateKind, ModifyKind};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use crate::workspace::files::modules;
+
+pub use scope::{Rule, Scope};
+pub use tree::{How, POLL_EVERY, Tree};
 
 /// How long after its last event a burst is over: an editor's save is several events.
 const QUIET: Duration = Duration::from_millis(50);
@@ -26,24 +32,41 @@ const NAMES: [&str; 3] = ["devcontainer.json", ".devcontainer.json", ".devcontai
 /// The names that matter in each folder that a workspace depends on.
 const MODULE_NAMES: [&str; 2] = ["go.mod", "go.work"];
 
-/// How many folders are watched for one workspace: the kernel's limit counts all of a user's.
-const MAX_FOLDERS: usize = 512;
+/// How many folders are watched for the tools of one workspace: the kernel's limit counts all of a user's.
+const MAX_FOLLOWED: usize = 512;
 
 /// Watches the folders of the open workspaces.
 #[derive(Debug)]
 pub struct Watcher {
-    inner: Mutex<Inner>,
+    folders: Mutex<Folders>,
     changes: Arc<Changes>,
+    trees: Arc<Trees>,
+    /// The folders that are watched for what each workspace depends on.
+    followed: Mutex<BTreeMap<Utf8PathBuf, BTreeSet<Utf8PathBuf>>>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    watcher: Option<RecommendedWatcher>,
-    /// The folders that are watched for each workspace; those of its settings are not among them.
-    followed: BTreeMap<Utf8PathBuf, BTreeSet<Utf8PathBuf>>,
-    /// The folders of settings, which stay watched.
-    settings: BTreeSet<Utf8PathBuf>,
+/// Who watches what. One folder has one watch, however many want to know.
+#[derive(Debug)]
+struct Folders {
+    inner: Option<RecommendedWatcher>,
+    /// Watched for good.
+    own: BTreeSet<Utf8PathBuf>,
+    /// How many trees watch a folder.
+    trees: BTreeMap<Utf8PathBuf, usize>,
 }
+
+/// Why a folder is not watched.
+#[derive(Debug)]
+enum Refused {
+    /// It is not there any more.
+    Gone,
+    /// There is no instance, or no watch left; in words.
+    Limit(String),
+}
+
+/// The trees that hear of events.
+#[derive(Debug, Default)]
+struct Trees(Mutex<Vec<Weak<tree::Inbox>>>);
 
 #[derive(Debug, Default)]
 struct Changes {
@@ -58,28 +81,37 @@ impl Watcher {
     #[must_use]
     pub fn new() -> Self {
         let changes = Arc::new(Changes::default());
-        let sink = Arc::clone(&changes);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
-            Ok(event) => sink.take(&event),
+        let trees = Arc::new(Trees::default());
+        let (sink, tree_sink) = (Arc::clone(&changes), Arc::clone(&trees));
+        let inner = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+            Ok(event) => {
+                sink.take(&event);
+                tree_sink.take(&event);
+            }
             Err(error) => tracing::warn!(%error, "could not follow changes of files"),
         });
-        let watcher = watcher
+        let inner = inner
             .inspect_err(
                 |error| tracing::warn!(%error, "no inotify instance: files are read again at each call instead"),
             )
             .ok();
-        Self { inner: Mutex::new(Inner { watcher, ..Inner::default() }), changes }
+        let folders = Folders { inner, own: BTreeSet::new(), trees: BTreeMap::new() };
+        Self { folders: Mutex::new(folders), changes, trees, followed: Mutex::default() }
     }
 
     /// Watches the workspace at `root`: the files in it and in its `.devcontainer` that say what is due. Calling it again
     /// picks up a `.devcontainer` that is new.
     pub fn watch(&self, root: &Utf8Path) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folders = self.lock();
         for folder in [root.to_owned(), root.join(".devcontainer")] {
-            if folder.is_dir() {
-                // Watched already or not: a folder that was made anew needs a new watch.
-                inner.add(&folder);
-                inner.settings.insert(folder);
+            if !folder.is_dir() {
+                continue;
+            }
+            match folders.watch(&folder) {
+                Ok(()) => {
+                    folders.own.insert(folder);
+                }
+                Err(refused) => tracing::warn!(?refused, %folder, "not watched: it is read again at each call instead"),
             }
         }
     }
@@ -92,26 +124,36 @@ impl Watcher {
             folders.extend(path.is_dir().then(|| path.clone()));
             folders.extend(path.parent().filter(|parent| parent.is_dir()).map(Utf8Path::to_owned));
         }
-        if folders.len() > MAX_FOLDERS {
-            tracing::warn!(%root, folders = folders.len(), watched = MAX_FOLDERS, "some folders are not watched");
+        if folders.len() > MAX_FOLLOWED {
+            tracing::warn!(%root, folders = folders.len(), watched = MAX_FOLLOWED, "some folders are not watched");
         }
-        let folders: BTreeSet<_> = folders.into_iter().take(MAX_FOLDERS).collect();
+        let folders: BTreeSet<_> = folders.into_iter().take(MAX_FOLLOWED).collect();
         self.changes.followed.write().unwrap_or_else(PoisonError::into_inner).insert(root.to_owned(), paths);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = inner.followed.insert(root.to_owned(), folders.clone()).unwrap_or_default();
-        for folder in &folders {
-            inner.add(folder);
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = followed.remove(root).unwrap_or_default();
+        let mut watched = BTreeSet::new();
+        for folder in folders {
+            match self.add(&folder, !before.contains(&folder)) {
+                Ok(()) => drop(watched.insert(folder)),
+                Err(Refused::Gone) => {}
+                Err(refused) => tracing::warn!(?refused, %folder, "not watched: it is read again at each call instead"),
+            }
         }
-        for folder in before.difference(&folders) {
-            inner.drop_unless_needed(folder);
+        for folder in before.difference(&watched) {
+            self.release(folder);
         }
+        followed.insert(root.to_owned(), watched);
     }
 
     /// Whether the workspace at `root` depends on `path`.
     #[must_use]
     pub fn concerns(&self, root: &Utf8Path, path: &Utf8Path) -> bool {
         let followed = self.changes.followed.read().unwrap_or_else(PoisonError::into_inner);
-        followed.get(root).is_some_and(|paths| depends(paths, path))
+        followed.get(root).is_some_and(|paths| {
+            // A folder that is new may hold a module.
+            let in_followed = || path.parent().is_some_and(|parent| paths.contains(parent));
+            depends(paths, path) || in_followed() && path.is_dir()
+        })
     }
 
     /// Whether `path` is one of those that say which settings the workspace at `root` has.
@@ -120,6 +162,40 @@ impl Watcher {
         let folder = path.parent();
         path.file_name().is_some_and(|name| NAMES.contains(&name))
             && (folder == Some(root) || folder == Some(root.join(".devcontainer").as_path()))
+    }
+
+    /// Watches `folder` for a tree; `new`: which did not watch it yet. What was watched before is watched anew: the folder
+    /// may be another one of that name.
+    fn add(&self, folder: &Utf8Path, new: bool) -> Result<(), Refused> {
+        let mut folders = self.lock();
+        folders.watch(folder)?;
+        if new {
+            *folders.trees.entry(folder.to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// One tree less watches `folder`.
+    fn release(&self, folder: &Utf8Path) {
+        let mut folders = self.lock();
+        let left = folders.trees.get_mut(folder).map(|trees| {
+            *trees = trees.saturating_sub(1);
+            *trees
+        });
+        if left == Some(0) {
+            folders.trees.remove(folder);
+            if !folders.own.contains(folder)
+                && let Some(inner) = &mut folders.inner
+            {
+                // It may be gone, and its watch with it.
+                let _ = inner.unwatch(folder.as_std_path());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Folders> {
+        // Every change is one statement: the data is whole even where a thread has panicked.
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next paths that matter and changed, once they are quiet.
@@ -136,28 +212,38 @@ impl Watcher {
     }
 }
 
-impl Inner {
-    fn add(&mut self, folder: &Utf8Path) {
-        let Some(watcher) = &mut self.watcher else { return };
-        if let Err(error) = watcher.watch(folder.as_std_path(), RecursiveMode::NonRecursive) {
-            tracing::warn!(%error, %folder, "not watched: it is read again at each call instead");
-        }
-    }
-
-    fn drop_unless_needed(&mut self, folder: &Utf8PathBuf) {
-        if self.settings.contains(folder) || self.followed.values().any(|folders| folders.contains(folder)) {
-            return;
-        }
-        if let Some(watcher) = &mut self.watcher {
-            // One that is gone is not watched any more.
-            let _ = watcher.unwatch(folder.as_std_path());
-        }
-    }
-}
-
 impl Default for Watcher {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Folders {
+    fn watch(&mut self, folder: &Utf8Path) -> Result<(), Refused> {
+        let Some(inner) = &mut self.inner else {
+            return Err(Refused::Limit("there is no inotify instance left for this user".to_owned()));
+        };
+        inner.watch(folder.as_std_path(), RecursiveMode::NonRecursive).map_err(|error| match error.kind {
+            ErrorKind::PathNotFound => Refused::Gone,
+            ErrorKind::MaxFilesWatch => Refused::Limit(format!(
+                "inotify has no watch left after {}; raise fs.inotify.max_user_watches on the host",
+                self.trees.len()
+            )),
+            _ => Refused::Limit(format!("inotify refused {folder}: {error}")),
+        })
+    }
+}
+
+impl Trees {
+    fn add(&self, inbox: &Arc<tree::Inbox>) {
+        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.retain(|tree| tree.strong_count() > 0);
+        trees.push(Arc::downgrade(inbox));
+    }
+
+    fn take(&self, event: &notify::Event) {
+        let trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.iter().filter_map(Weak::upgrade).for_each(|tree| tree.take(event));
     }
 }
 
@@ -197,6 +283,26 @@ impl Changes {
 fn depends(paths: &BTreeSet<Utf8PathBuf>, path: &Utf8Path) -> bool {
     let is_module = path.file_name().is_some_and(|name| MODULE_NAMES.contains(&name));
     paths.contains(path) || is_module && path.parent().is_some_and(|parent| paths.contains(parent))
+}
+
+#[cfg(test)]
+impl Watcher {
+    /// One that the kernel gave no instance.
+    fn refused() -> Self {
+        let watcher = Self::new();
+        watcher.lock().inner = None;
+        watcher
+    }
+
+    /// How many trees watch `folder`.
+    fn users(&self, folder: &Utf8Path) -> usize {
+        self.lock().trees.get(folder).copied().unwrap_or_default()
+    }
+
+    /// Loses the watch of `folder`, as when events are lost.
+    fn lose(&self, folder: &Utf8Path) {
+        self.lock().inner.as_mut().unwrap().unwatch(folder.as_std_path()).unwrap();
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +350,9 @@ mod tests {
         std::fs::create_dir(root.join("api/node_modules")).unwrap();
         std::fs::create_dir(root.join("api/v2")).unwrap();
         assert_eq!(next("a folder in which a module may lie").await, [root.join("api/v2")]);
-        assert!(watcher.concerns(&root, &root.join("api/go.mod")) && !watcher.concerns(&root, &root.join("main.go")));
+        for (path, concerns) in [("api/go.mod", true), ("api/v2", true), ("main.go", false)] {
+            assert_eq!(watcher.concerns(&root, &root.join(path)), concerns, "{path}");
+        }
         watcher.follow(&root, [root.join("go.mod")].into());
         crate::durable::replace(&root.join("api/go.mod"), b"").unwrap();
         let more = tokio::time::timeout(Duration::from_millis(200), watcher.changed()).await;

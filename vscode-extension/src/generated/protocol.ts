@@ -40,6 +40,8 @@ export type CancelRunParams = {
   workspace: string;
   /** Which run. */
   runId: string;
+  /** One command of it, else all. */
+  command: string | null;
 };
 
 /** What kind of client a session has. */
@@ -65,6 +67,18 @@ export type ClientOptions = {
   cwd: string;
 };
 
+/** How one command of a run stands or ended. */
+export type CommandStanding = {
+  /** Its name. */
+  name: string;
+  /** Its state; `pending` where it was not started. */
+  state: HookState;
+  /** Why it is in this state, in a few words. */
+  reason: string | null;
+  /** How its earlier starts within the run ended, oldest first. */
+  attempts: Array<string>;
+};
+
 /** One command of a hook. A hook that is no object has one command, with an empty name. */
 export type CommandStatus = {
   /** Its key in the object form; empty otherwise. */
@@ -83,8 +97,18 @@ export type CommandStatus = {
   signal: number | null;
   /** Why it is in this state, in a few words. */
   reason: string | null;
+  /** What holds it back: `HOOK` or `HOOK/COMMAND`. */
+  blockedBy: string | null;
   /** Whether the command is another one than the one that ran. */
   changed: boolean;
+  /** How often it was started for this container or this start. */
+  attempt: number;
+  /** Whether its failure holds nothing back. */
+  optional: boolean;
+  /** Whether it is a service: one that is `ready` counts as done while it runs. */
+  background: boolean;
+  /** Whether a service is ready. */
+  ready: boolean;
 };
 
 /** What kind of machine the daemon runs on. */
@@ -139,6 +163,14 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** Params of `burrow/reload/follow`. */
+export type FollowReloadParams = {
+  /** The reload's name. */
+  id: string;
+  /** How long to wait for something to happen. */
+  waitMs: number;
+};
+
 /** A lifecycle hook. `initializeCommand` runs outside the container and is not among them. */
 export type HookName =
   /** `onCreateCommand`: once a container. */
@@ -169,7 +201,7 @@ export type HookState =
   | "pending"
   /** Due, held back by what `blockedBy` names. */
   | "blocked"
-  /** A shim has it. */
+  /** A shim has it, or it is about to be started anew. */
   | "running"
   /** Exit code 0. */
   | "succeeded"
@@ -321,6 +353,8 @@ export type LogPiece = {
   cut: SafeInt;
   /** Whether the command has ended and nothing follows. */
   ended: boolean;
+  /** The start of the command to ask for next: a later one where this one has ended and been read. */
+  attempt: number;
 };
 
 /** The bytes of one read. */
@@ -425,6 +459,10 @@ export type ReadLogParams = {
   offset: SafeInt;
   /** Where there is nothing at `offset` yet: wait this long for it. */
   waitMs: number;
+  /** Which start of the command within the run, from 1; `offset` counts within it. 0: the first that is kept. */
+  attempt: number;
+  /** A service that is ready counts as ended. */
+  untilReady: boolean;
 };
 
 /** Why a workspace is not ready. */
@@ -453,6 +491,85 @@ export type ReleaseParams = {
 export type Released = {
   /** The lease, where there was one. */
   lease: LeaseStatus | null;
+};
+
+/** Something that happened to a program. */
+export type ReloadEvent = {
+  "kind": "building";
+  /** The program's name. */
+  program: string;
+  /** The files that changed, relative to the workspace; the first few. Empty for the first build. */
+  changed: Array<string>;
+  /** How many changed in all. */
+  count: number;
+} | {
+  "kind": "built";
+  /** The program's name. */
+  program: string;
+  /** From the start of the first command to the end of the last. */
+  durationMs: number;
+  /** What the build printed. */
+  output: string;
+} | {
+  "kind": "unchanged";
+  /** The program's name. */
+  program: string;
+} | {
+  "kind": "buildFailed";
+  /** The program's name. */
+  program: string;
+  /** How it ended: `exit code 1`. */
+  how: string;
+  /** What the build printed. */
+  output: string;
+} | {
+  "kind": "started";
+  /** The program's name. */
+  program: string;
+  /** Its process. */
+  pid: number;
+} | {
+  "kind": "notStarted";
+  /** The program's name. */
+  program: string;
+  /** Why. */
+  why: string;
+} | {
+  "kind": "output";
+  /** The program's name. */
+  program: string;
+  /** To which stream. */
+  stream: LogStream;
+  /** What. */
+  text: string;
+  /** Bytes before it that are not told: the reader was too slow. */
+  cut: SafeInt;
+} | {
+  "kind": "ended";
+  /** The program's name. */
+  program: string;
+  /** How: `exit code 1`. */
+  how: string;
+} | {
+  "kind": "told";
+  /** In a sentence. */
+  message: string;
+};
+
+/** What happened since the last question. Each event is told once. */
+export type ReloadPiece = {
+  /** What happened, in order. */
+  events: Array<ReloadEvent>;
+  /** Whether it is over, and nothing more will come. */
+  ended: boolean;
+};
+
+/** A Go program that is built and run. */
+export type ReloadProgram = {
+  /** The package's folder as seen from the workspace, such as `./cmd/api`. */
+  name: string;
+  /** Its absolute path. */
+  dir: string;
 };
 
 /** `daemon.json` in the state directory: how a client finds the running daemon. */
@@ -562,6 +679,8 @@ export type RunSummary = {
   state: HookState;
   /** Its commands' names, in order. */
   commands: Array<string>;
+  /** How each of them stands, in the same order. */
+  standings: Array<CommandStanding>;
 };
 
 /** A byte offset or count: at most 2^53 - 1, so that a JavaScript number holds it exactly. */
@@ -599,16 +718,49 @@ export type Snapshot = {
   status: Status;
 };
 
+/** Params of `burrow/reload/start`. */
+export type StartReloadParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** The programs; none: the one that the `.air.toml` names. */
+  programs: Array<ReloadProgram>;
+  /** The path of a `.air.toml`, where there is one. */
+  config: string | null;
+  /** Arguments of the program. */
+  args: Array<string>;
+};
+
 /** What a request to run hooks started. The work goes on in the daemon. */
 export type StartedHooks = {
-  /** The runs that were started or queued, in their order. Empty: nothing was due. */
+  /**
+   * The runs that were started or queued, in their order. Empty: nothing was due, or nothing that the caller may
+   * wait for.
+   */
   runs: Array<string>;
+  /** What the caller should know of them. */
+  notes: Array<string>;
 };
 
 /** An operation was queued. Its `$/progress` carries `operation` as the token. */
 export type StartedOperation = {
   /** The operation's name. */
   operation: string;
+};
+
+/** The answer of `burrow/reload/start`: the first build is under way. It ends with the session. */
+export type StartedReload = {
+  /** Its name, such as `reload-3`. */
+  id: string;
+  /** The programs' names. */
+  programs: Array<string>;
+  /** How many folders are watched. */
+  folders: number;
+  /** How many files in them count. */
+  files: number;
+  /** Why they are polled, where inotify cannot tell. */
+  polled: string | null;
+  /** What is wrong with the settings, a sentence each. */
+  problems: Array<string>;
 };
 
 /** The whole of what the daemon shows. */
@@ -635,6 +787,12 @@ export type StopParams = {
   hooks: boolean;
   /** Hand hooks over to the next daemon, which the caller starts: no mark "stopped by the user" is left. */
   restart: boolean;
+};
+
+/** Params of `burrow/reload/stop`. */
+export type StopReloadParams = {
+  /** The reload's name. */
+  id: string;
 };
 
 /** The state of a tool. */
@@ -806,6 +964,12 @@ export interface Requests {
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
+  /** Builds and runs programs, and does so again whenever their files change, until the session ends. */
+  "burrow/reload/start": { params: StartReloadParams; result: StartedReload };
+  /** Answers when something has happened to them. */
+  "burrow/reload/follow": { params: FollowReloadParams; result: ReloadPiece };
+  /** Ends them. */
+  "burrow/reload/stop": { params: StopReloadParams; result: Done };
 }
 
 /** Every notification of the daemon. */
@@ -876,6 +1040,8 @@ export const ERROR_CODES = {
   BUR306: "spawn-failed",
   /** How the run ended is not known: its shim died. */
   BUR307: "run-interrupted",
+  /** A command of a hook would wait for its own end. */
+  BUR308: "waits-for-itself",
   /** There is no Go on PATH. */
   BUR401: "no-go",
   /** The Go at hand is older than the workspace asks for. */
@@ -930,6 +1096,10 @@ export const ERROR_CODES = {
   BUR508: "program-build-failed",
   /** The port is not one of the debug ports. */
   BUR509: "port-outside",
+  /** The settings of a reload make no sense. */
+  BUR601: "reload-settings",
+  /** There is no such reload. */
+  BUR602: "reload-unknown",
 } as const;
 
 /** A code of the registry. */

@@ -52,6 +52,8 @@ pub(super) enum StartError {
 pub(super) struct Supervisor {
     pid: u32,
     lifeline: bool,
+    /// What asks the command to end.
+    end_signal: Signal,
     tree: Tree,
     output: Output,
     followers: Followers,
@@ -112,6 +114,7 @@ impl Supervisor {
         Ok(Self {
             pid,
             lifeline: spec.lifeline,
+            end_signal: if spec.interrupt { Signal::INT } else { Signal::TERM },
             tree: Tree::new(program),
             output,
             followers,
@@ -220,8 +223,8 @@ impl Supervisor {
 
     fn step(&mut self, input: Input) {
         match self.ending.step(self.started.elapsed(), input) {
-            // A stopped process takes TERM only once it goes on.
-            Some(Action::Terminate) => self.tree.signal(&[Signal::TERM, Signal::CONT]),
+            // A stopped process takes it only once it goes on.
+            Some(Action::Terminate) => self.tree.signal(&[self.end_signal, Signal::CONT]),
             Some(Action::Kill) => self.tree.signal(&[Signal::KILL]),
             None => {}
         }

@@ -6,6 +6,7 @@ mod daemon;
 mod debug;
 mod hooks;
 mod model;
+mod reload;
 mod toolchain;
 
 use burrow_protocol::methods::{self as wire, Method};
@@ -60,6 +61,9 @@ table! {
     DebugRelease => debug::release::handle,
     DebugReclaim => debug::reclaim::handle,
     DebugReadLog => debug::read_log::handle,
+    ReloadStart => reload::start::handle,
+    ReloadFollow => reload::follow::handle,
+    ReloadStop => reload::stop::handle,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookOrigin};
 use burrow_protocol::model::Reason;
-use burrow_protocol::settings::ToolSetting;
+use burrow_protocol::settings::{ReloadSettings, ToolSetting};
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -93,6 +93,8 @@ pub struct Burrow {
     pub rerun_on_change: bool,
     /// Whether tools that are not in order are brought in order by themselves.
     pub auto_repair: bool,
+    /// How programs are built and started again when their files change.
+    pub reload: ReloadSettings,
 }
 
 /// One mistake in the file.
@@ -262,8 +264,9 @@ impl Reader<'_> {
         self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
         self.settings.burrow.auto_repair = self.take(node, "autoRepair", Node::decode).unwrap_or_default();
+        self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
         for (key, node) in properties {
-            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange") {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "autoRepair" | "reload") {
                 self.tell(&node.fault("there is no such setting"));
             }
         }
@@ -358,12 +361,14 @@ mod tests {
     #[test]
     fn what_the_schema_offers_is_what_is_read() {
         let burrow = r#"{"secrets": ["A"], "tools": {"gopls": "auto"}, "rerunOnChange": true,
+            "reload": {"whenStopped": "ask", "delay": "1s", "build": ["make"]},
             "hooks": {"onStartup": {"commands": {"a": {"uses": "build"}}, "jobs": 1}}}"#;
         serde_json::from_str::<BurrowSettings>(burrow).unwrap();
         let settings = read(&format!(r#"{{"customizations": {{"burrow": {burrow}}}}}"#));
         assert_eq!(settings.problems, []);
         assert!(settings.burrow.rerun_on_change && settings.burrow.tools.contains_key("gopls"));
         assert_eq!(settings.stages[0].jobs, Some(1));
+        assert_eq!(settings.burrow.reload.delay.as_deref(), Some("1s"));
     }
 
     #[test]

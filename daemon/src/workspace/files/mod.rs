@@ -1,7 +1,10 @@
 //! Parsers of the files in a workspace. No state and no effects but reading: every module may use them, before trust too.
 
+pub mod air;
 pub mod bingo;
 pub mod devcontainer;
+pub mod dotenv;
+pub mod glob;
 pub mod go_mod;
 pub mod go_work;
 pub mod hooks;

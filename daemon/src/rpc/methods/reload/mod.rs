@@ -1,0 +1,5 @@
+//! `burrow/reload/...`.
+
+pub(super) mod follow;
+pub(super) mod start;
+pub(super) mod stop;
