@@ -6,7 +6,7 @@ use burrow_protocol::toolchain::ToolsReport;
 use camino::Utf8PathBuf;
 use serde_json::json;
 
-use super::proxy::{MODULE, Proxy, binary, tools};
+use super::proxy::{LOCK, MODULE, Proxy, binary, tools};
 use crate::sandbox::Sandbox;
 
 /// What is built here is built once a run, with whatever else the machine does.
@@ -27,6 +27,8 @@ fn workspace(proxy: &Proxy, goroot: &Utf8PathBuf, real: &[(&str, &str)]) -> Sand
         pins[*name] = json!(version);
     }
     let sandbox = Sandbox::fixture("hello-api").online().limit(LIMIT).setting("tools", pins);
+    // The fixture may have been opened on this machine, with the tools of another Go.
+    let _ = std::fs::remove_file(sandbox.workspace().join(LOCK));
     let upstream = std::env::var("GOPROXY").unwrap_or_else(|_| "https://proxy.golang.org,direct".to_owned());
     sandbox
         .env("GOPROXY", format!("{},{upstream}", proxy.url()))
@@ -99,6 +101,7 @@ fn linters_are_installed_by_their_short_names() {
         .setting("tools", pins)
         .env("GOPROXY", format!("{},{upstream}", proxy.url()))
         .env("GONOSUMDB", MODULE);
+    let _ = std::fs::remove_file(sandbox.workspace().join(LOCK));
     sandbox.burrow(["tools", "repair"]).exits(0);
     for (name, args) in [("staticcheck", ["./..."].as_slice()), ("golangci-lint", &["run", "./..."])] {
         let mut command = sandbox.command(binary(&sandbox, name));
