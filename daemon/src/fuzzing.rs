@@ -14,7 +14,8 @@ use crate::workspace::files::{bingo, go_mod, go_work, mise, tool_versions};
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("buildinfo", buildinfo),
     ("devcontainer", devcontainer),
     ("go_mod", go_mod),
     ("lock", lock),
@@ -22,6 +23,11 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("substitution", substitution),
     ("tool_versions", tool_versions),
 ];
+
+/// What a Go binary says of its build: no file makes the reader panic, or read more than there is.
+pub fn buildinfo(data: &[u8]) {
+    crate::toolchain::fuzz_buildinfo(data);
+}
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.
 pub fn devcontainer(data: &[u8]) {

@@ -1,9 +1,13 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
-mod choice;
-mod drift;
-mod older_go;
-mod proxy;
+mod choice; // which versions a workspace gets
+mod drift; // what is noticed by itself
+mod http; // the proxy over HTTP, with faults
+mod live; // a switch while a tool runs
+mod network; // what a network does
+mod older_go; // real tools for an older Go
+pub(crate) mod proxy; // a module proxy in a folder
+mod trust; // what is never trusted
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::time::Duration;

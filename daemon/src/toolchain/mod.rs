@@ -51,6 +51,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
 pub use buildinfo::BuildInfoError;
+pub(crate) use buildinfo::fuzz as fuzz_buildinfo;
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
 pub(crate) use lock::parse as parse_lock;
