@@ -163,12 +163,46 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** A mistake in a file. */
+export type FileProblem = {
+  /** The file's absolute path. */
+  path: string;
+  /** The line, from 1. */
+  line: number;
+  /** The character in the line, from 1. */
+  column: number;
+  /** The registry's code, such as `BUR203`. */
+  code: string;
+  /** What is wrong. */
+  message: string;
+  /** What to do next. */
+  hint: string | null;
+};
+
 /** Params of `burrow/reload/follow`. */
 export type FollowReloadParams = {
   /** The reload's name. */
   id: string;
   /** How long to wait for something to happen. */
   waitMs: number;
+};
+
+/** A running Go program. */
+export type GoProcess = {
+  /** Its process. */
+  pid: number;
+  /** The name of its file. */
+  name: string;
+  /** Its command line, its words apart by a space. */
+  commandLine: string;
+  /** The Go that built it, such as `go1.26.8`. */
+  go: string;
+};
+
+/** Running Go programs, the newest first. */
+export type GoProcesses = {
+  /** The programs of the daemon's user. */
+  processes: Array<GoProcess>;
 };
 
 /** A lifecycle hook. `initializeCommand` runs outside the container and is not among them. */
@@ -302,6 +336,10 @@ export type LeaseParams = {
   cwd: string | null;
   /** Environment on top of the session's. */
   env: Record<string, string>;
+  /** The absolute path of another dlv than the workspace's. */
+  dlv: string | null;
+  /** Flags of dlv besides those that say where it listens, such as `--check-go-version=false`. */
+  flags: Array<string>;
 };
 
 /** The state of a lease. */
@@ -930,6 +968,8 @@ export type WorkspaceStatus = {
   state: WorkspaceState;
   /** Why it is not `ready`; empty otherwise. */
   reasons: Array<Reason>;
+  /** What is wrong with the files that the daemon reads, each at its place. */
+  problems: Array<FileProblem>;
   /** The generation of tools that is active, if any. */
   generation: number | null;
   /** Its lifecycle hooks, in the order in which they run. */
@@ -992,6 +1032,8 @@ export interface Requests {
   "burrow/debug/release": { params: ReleaseParams; result: Released };
   /** Ends whatever of ours sits on a port. */
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
+  /** The Go programs that run, for one who wants to attach to one. */
+  "burrow/debug/processes": { params: NoParams; result: GoProcesses };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
   /** Builds and runs programs, and does so again whenever their files change, until the session ends. */
