@@ -17,6 +17,9 @@ wire! {
         pub tools: BTreeMap<String, ToolSetting>,
         /// Whether a hook whose command was edited since it ran is due again. Without it the edit is only told.
         pub rerun_on_change: bool,
+        /// Whether tools that are not in order are brought in order by themselves, in a workspace that is trusted. Without it
+        /// that is only told.
+        pub auto_repair: bool,
         /// How programs are built and started again when their files change.
         pub reload: ReloadSettings,
     }

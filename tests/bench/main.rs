@@ -12,6 +12,7 @@ mod engine;
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod report; // samples, and how they are printed
+mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
 mod wire;
 
@@ -32,6 +33,8 @@ fn main() -> Result<()> {
     daemon::memory(&home, &mut report)?;
     daemon::calls(&home, &mut report)?;
     daemon::nothing_due(&home, &mut report)?;
+    toolchain::in_order(&home, &mut report)?;
+    toolchain::cold_install(&home, &mut report)?;
     debugging::first_stop(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
     hooks::many_commands(&home, &mut report)?;

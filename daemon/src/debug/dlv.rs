@@ -29,14 +29,17 @@ const QUOTED: usize = 4 * 1024;
 pub(super) async fn start(
     folder: &LeaseFolder,
     dlv: &Utf8Path,
+    flags: &[String],
     env: BTreeMap<String, String>,
     cwd: &Utf8Path,
 ) -> Result<Shim, DebugError> {
+    let mut argv = vec![dlv.to_string(), "dap".to_owned(), format!("--listen=unix:{}", folder.socket())];
+    argv.extend_from_slice(flags);
     let spec = ShimSpec {
         schema: process::SCHEMA,
         run: folder.run(),
         folder: folder.command(),
-        argv: vec![dlv.to_string(), "dap".to_owned(), format!("--listen=unix:{}", folder.socket())],
+        argv,
         env,
         cwd: cwd.to_owned(),
         timeout_ms: None,

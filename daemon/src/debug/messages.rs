@@ -22,6 +22,10 @@ pub struct LeaseOrder {
     pub cwd: Utf8PathBuf,
     /// dlv's environment, complete.
     pub env: BTreeMap<String, String>,
+    /// Another dlv than the workspace's.
+    pub dlv: Option<Utf8PathBuf>,
+    /// Further flags of dlv.
+    pub flags: Vec<String>,
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, DebugError>>;

@@ -109,8 +109,9 @@ impl Session {
         self.around.workplaces.enter(&record.cwd, &record.before);
         begun.workplace = Some(record.cwd.clone());
         let env = dlv::environment(order.env.clone(), tools.go_bin.as_deref());
-        let shim = begun.shim.insert(dlv::start(folder, &tools.dlv, env, &record.cwd).await?);
-        dlv::wait_until_it_listens(shim, &tools.dlv, &self.stop).await?;
+        let dlv = order.dlv.as_ref().unwrap_or(&tools.dlv);
+        let shim = begun.shim.insert(dlv::start(folder, dlv, &order.flags, env, &record.cwd).await?);
+        dlv::wait_until_it_listens(shim, dlv, &self.stop).await?;
         Ok(shim.pid())
     }
 

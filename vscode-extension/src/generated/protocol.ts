@@ -59,6 +59,8 @@ export type ClientOptions = {
   kind: ClientKind;
   /** Whether the user trusts the workspace folders of this session. */
   trusted: boolean;
+  /** Whether somebody sits in front of it: the command line has a terminal on its standard input. */
+  terminal: boolean;
   /** The environment in which work of this session runs. Kept in memory only. */
   environment: Record<string, string>;
   /** The folder from which relative paths of this session count. */
@@ -161,12 +163,46 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** A mistake in a file. */
+export type FileProblem = {
+  /** The file's absolute path. */
+  path: string;
+  /** The line, from 1. */
+  line: number;
+  /** The character in the line, from 1. */
+  column: number;
+  /** The registry's code, such as `BUR203`. */
+  code: string;
+  /** What is wrong. */
+  message: string;
+  /** What to do next. */
+  hint: string | null;
+};
+
 /** Params of `burrow/reload/follow`. */
 export type FollowReloadParams = {
   /** The reload's name. */
   id: string;
   /** How long to wait for something to happen. */
   waitMs: number;
+};
+
+/** A running Go program. */
+export type GoProcess = {
+  /** Its process. */
+  pid: number;
+  /** The name of its file. */
+  name: string;
+  /** Its command line, its words apart by a space. */
+  commandLine: string;
+  /** The Go that built it, such as `go1.26.8`. */
+  go: string;
+};
+
+/** Running Go programs, the newest first. */
+export type GoProcesses = {
+  /** The programs of the daemon's user. */
+  processes: Array<GoProcess>;
 };
 
 /** A lifecycle hook. `initializeCommand` runs outside the container and is not among them. */
@@ -300,6 +336,10 @@ export type LeaseParams = {
   cwd: string | null;
   /** Environment on top of the session's. */
   env: Record<string, string>;
+  /** The absolute path of another dlv than the workspace's. */
+  dlv: string | null;
+  /** Flags of dlv besides those that say where it listens, such as `--check-go-version=false`. */
+  flags: Array<string>;
 };
 
 /** The state of a lease. */
@@ -339,6 +379,18 @@ export type ListRunsParams = {
   workspace: string;
   /** Only runs of this hook. */
   hook: HookName | null;
+};
+
+/** A tool of the lock file before and after an update. */
+export type LockChange = {
+  /** The tool. */
+  tool: string;
+  /** The locked version before; none where it is new. */
+  before: string | null;
+  /** The locked version now; none where nobody asks for the tool any more. */
+  after: string | null;
+  /** The platforms whose binaries were added. */
+  platforms: Array<string>;
 };
 
 /** A piece of a log. */
@@ -406,6 +458,8 @@ export type OperationResult = {
   report: ToolsReport;
   /** Things worth telling, such as a lock file that was written. */
   notes: Array<string>;
+  /** What an update did to the lock file, by tool. */
+  changes: Array<LockChange>;
 };
 
 /** The state of a debug port. */
@@ -878,6 +932,8 @@ export type UpdateToolsParams = {
   workspace: string;
   /** One tool, else all. */
   name: string | null;
+  /** Whether a `.devcontainer` folder may be made for the lock file where the repository has none. */
+  createFolder: boolean;
 };
 
 /** What a verification rests on. */
@@ -912,6 +968,8 @@ export type WorkspaceStatus = {
   state: WorkspaceState;
   /** Why it is not `ready`; empty otherwise. */
   reasons: Array<Reason>;
+  /** What is wrong with the files that the daemon reads, each at its place. */
+  problems: Array<FileProblem>;
   /** The generation of tools that is active, if any. */
   generation: number | null;
   /** Its lifecycle hooks, in the order in which they run. */
@@ -974,6 +1032,8 @@ export interface Requests {
   "burrow/debug/release": { params: ReleaseParams; result: Released };
   /** Ends whatever of ours sits on a port. */
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
+  /** The Go programs that run, for one who wants to attach to one. */
+  "burrow/debug/processes": { params: NoParams; result: GoProcesses };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
   /** Builds and runs programs, and does so again whenever their files change, until the session ends. */
@@ -1082,10 +1142,16 @@ export const ERROR_CODES = {
   BUR412: "disk-full",
   /** The tool is not known by that name. */
   BUR413: "tool-unknown",
+  /** Pins of one tool exclude each other. */
+  BUR414: "pins-conflict",
   /** The operation on the tools was cancelled. */
   BUR415: "tools-cancelled",
+  /** A file that pins tools cannot be read. */
+  BUR416: "pin-file",
   /** A build of the same sources gave another binary. */
   BUR417: "not-reproduced",
+  /** Nobody agreed to write into this repository. */
+  BUR418: "consent-needed",
   /** All debug ports are taken. */
   BUR501: "ports-taken",
   /** The port is held by another process. */

@@ -28,6 +28,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         program: args.program,
         cwd: None,
         env: BTreeMap::new(),
+        dlv: None,
+        flags: Vec::new(),
     };
     let lease = client.call::<DebugLease>(params).await?.lease;
     if context.printer.is_json() {

@@ -51,6 +51,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         program: Some(program.name.clone()),
         cwd: Some(program.dir.to_string()),
         env: BTreeMap::new(),
+        dlv: None,
+        flags: Vec::new(),
     };
     let lease = client.call::<DebugLease>(params).await?.lease;
     let leased = watch.lap("lease a port");

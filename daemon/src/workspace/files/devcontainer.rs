@@ -91,6 +91,8 @@ pub struct Burrow {
     pub tools: BTreeMap<String, ToolSetting>,
     /// Whether an edited command is due again.
     pub rerun_on_change: bool,
+    /// Whether tools that are not in order are brought in order by themselves.
+    pub auto_repair: bool,
     /// How programs are built and started again when their files change.
     pub reload: ReloadSettings,
 }
@@ -261,9 +263,10 @@ impl Reader<'_> {
         self.settings.tools_unknown = self.settings.problems.get(before).cloned();
         self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
+        self.settings.burrow.auto_repair = self.take(node, "autoRepair", Node::decode).unwrap_or_default();
         self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
         for (key, node) in properties {
-            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "reload") {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "autoRepair" | "reload") {
                 self.tell(&node.fault("there is no such setting"));
             }
         }

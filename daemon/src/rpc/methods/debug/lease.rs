@@ -9,7 +9,7 @@ use crate::process::Caller;
 use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
-    let LeaseParams { workspace, kind, port, program, cwd, env } = params;
+    let LeaseParams { workspace, kind, port, program, cwd, env, dlv, flags } = params;
     let LeaseKind::Dap = kind;
     let workspace = session.workspace(&workspace)?.path;
     let Caller { env: caller, trusted, .. } = session.caller();
@@ -21,6 +21,6 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
     let mut environment = (*caller).clone();
     environment.extend(env);
     let cwd = cwd.map_or_else(|| workspace.clone(), |cwd| workspace.join(cwd));
-    let order = LeaseOrder { workspace, port, program, cwd, env: environment };
+    let order = LeaseOrder { workspace, port, program, cwd, env: environment, dlv: dlv.map(Into::into), flags };
     Ok(LeaseGranted { lease: session.debug().lease(order).await? })
 }
