@@ -6,13 +6,32 @@
 use std::collections::BTreeMap;
 
 use crate::workspace::files::devcontainer::{self, Settings};
+use crate::workspace::files::{air, dotenv, glob};
 use crate::workspace::files::substitute::{Substitution, substitute};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 2] = [("devcontainer", devcontainer), ("substitution", substitution)];
+pub const TARGETS: &[(&str, Target)] =
+    &[("air_toml", air_toml), ("devcontainer", devcontainer), ("substitution", substitution)];
+
+/// .air.toml, and the patterns and variables that go with it: no text makes the readers panic, and a mistake has words.
+pub fn air_toml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match air::parse(text) {
+        Ok(file) => {
+            assert!(file.problems.iter().all(|problem| !problem.is_empty()), "a problem without words");
+            for pattern in file.exclude_file.iter().chain(&file.exclude_regex) {
+                let _ = (glob::anchored(pattern), glob::anywhere(pattern));
+            }
+        }
+        Err(error) => assert!(error.starts_with(|first: char| first.is_ascii_digit()), "no place in {error:?}"),
+    }
+    for (name, _) in dotenv::parse(text) {
+        assert!(!name.is_empty() && !name.contains(['=', '\n']), "no name: {name:?}");
+    }
+}
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.
 pub fn devcontainer(data: &[u8]) {
