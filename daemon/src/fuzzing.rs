@@ -5,6 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use burrow_protocol::framing::MAX_BODY_BYTES;
+use tokio_util::bytes::BytesMut;
+
+use crate::debug;
+use crate::debug::dap::codec;
 use crate::workspace::files::devcontainer::{self, Settings};
 use crate::workspace::files::{air, dotenv, glob};
 use crate::workspace::files::substitute::{Substitution, substitute};
@@ -14,7 +19,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 pub const TARGETS: &[(&str, Target)] =
-    &[("air_toml", air_toml), ("devcontainer", devcontainer), ("substitution", substitution)];
+    &[("air_toml", air_toml), ("dap", dap), ("devcontainer", devcontainer), ("substitution", substitution)];
 
 /// .air.toml, and the patterns and variables that go with it: no text makes the readers panic, and a mistake has words.
 pub fn air_toml(data: &[u8]) {
@@ -31,6 +36,24 @@ pub fn air_toml(data: &[u8]) {
     for (name, _) in dotenv::parse(text) {
         assert!(!name.is_empty() && !name.contains(['=', '\n']), "no name: {name:?}");
     }
+}
+
+/// A debug client's stream: no bytes make the readers panic or hold more than a message's limit, and what passes through
+/// comes out as it went in.
+pub fn dap(data: &[u8]) {
+    let mut buffer = BytesMut::from(data);
+    let mut passed = Vec::new();
+    while let Ok(Some(frame)) = codec::take_frame(&mut buffer) {
+        assert!(frame.body().len() <= MAX_BODY_BYTES);
+        // Whatever it asks, it is read or left alone.
+        debug::read_launch(frame.body());
+        passed.extend_from_slice(frame.whole());
+    }
+    passed.extend_from_slice(&buffer);
+    assert_eq!(passed, data);
+    assert!(buffer.capacity() <= 2 * MAX_BODY_BYTES, "{}", buffer.capacity());
+    let mut buffer = BytesMut::from(data);
+    while let Ok(Some(_)) = codec::decode(&mut buffer) {}
 }
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.

@@ -13,6 +13,12 @@ wire! {
         pub lease_id: Option<String>,
         /// Who has it: a workspace's program, or a foreign process by name.
         pub holder: Option<String>,
+        /// What the lease on it serves.
+        #[serde(default)]
+        pub kind: Option<LeaseKind>,
+        /// What the lease on it is for, as its owner said.
+        #[serde(default)]
+        pub purpose: Option<String>,
         /// The holder's process, where it is known.
         pub pid: Option<u32>,
         /// Since when, RFC 3339.
@@ -46,8 +52,20 @@ wire! {
         pub workspace: String,
         /// The program being debugged, as the client named it.
         pub program: Option<String>,
-        /// The debug adapter's process.
+        /// What it is for, as its owner said: an editor's window, a script.
+        #[serde(default)]
+        pub purpose: Option<String>,
+        /// The debug adapter's process; for `adopt`, that of the process that listens there, where it is known.
         pub pid: Option<u32>,
+        /// Where an adopted debug adapter listens.
+        #[serde(default)]
+        pub to: Option<String>,
+        /// Debug clients that are connected.
+        #[serde(default)]
+        pub clients: u32,
+        /// Addresses beyond the loopback interface whose clients may connect: `debug.bind` and `debug.allow`.
+        #[serde(default)]
+        pub open_to: Vec<String>,
         /// Since when it is in its state, RFC 3339.
         pub since: String,
         /// Why it ended.
@@ -55,10 +73,50 @@ wire! {
     }
 
     /// What a lease serves.
-    #[derive(Copy)]
+    #[derive(Copy, Default)]
     pub enum LeaseKind {
         /// One `dlv dap` for one client.
+        #[default]
         Dap,
+        /// One program under `dlv --headless`, for many clients, one after another or at once.
+        Headless,
+        /// A debug adapter that somebody else started: relayed and listed, not ended with the lease.
+        Adopt,
+    }
+
+    /// What `dlv --headless` debugs.
+    pub struct HeadlessTarget {
+        /// How the program comes about.
+        pub mode: HeadlessMode,
+        /// The package, the binary, or the process id.
+        pub target: String,
+        /// The core file, for `core`.
+        #[serde(default)]
+        pub core: Option<String>,
+        /// The program's arguments.
+        #[serde(default)]
+        pub args: Vec<String>,
+        /// Flags of `go build`, such as `-tags=integration`.
+        #[serde(default)]
+        pub build_flags: Option<String>,
+        /// Whether the program runs at once; else it waits for a client.
+        #[serde(default)]
+        pub running: bool,
+    }
+
+    /// How a program under `dlv --headless` comes about.
+    #[derive(Copy)]
+    pub enum HeadlessMode {
+        /// Built from a package.
+        Debug,
+        /// A package's tests.
+        Test,
+        /// A binary that is there.
+        Exec,
+        /// A process that runs; it goes on when the lease ends.
+        Attach,
+        /// A binary with the core that it left.
+        Core,
     }
 
     /// The state of a lease.
@@ -88,6 +146,7 @@ wire! {
     }
 
     /// Params of `burrow/debug/lease`.
+    #[derive(Default)]
     pub struct LeaseParams {
         /// The workspace's path.
         pub workspace: String,
@@ -95,12 +154,31 @@ wire! {
         pub kind: LeaseKind,
         /// The port wanted; else the first free one.
         pub port: Option<u16>,
+        /// Take another port where `port` is taken.
+        #[serde(default)]
+        pub any_port: bool,
+        /// Where no port is free, wait in turn until one is. Closing the connection gives the place up.
+        #[serde(default)]
+        pub wait: bool,
         /// The program, for the listing.
         pub program: Option<String>,
+        /// What it is for, for the listing.
+        #[serde(default)]
+        pub purpose: Option<String>,
         /// The debug adapter's folder; else the workspace's.
         pub cwd: Option<String>,
         /// Environment on top of the session's.
+        #[serde(default)]
         pub env: BTreeMap<String, String>,
+        /// What to debug, for `headless`.
+        #[serde(default)]
+        pub headless: Option<HeadlessTarget>,
+        /// Where the debug adapter listens, for `adopt`: `unix:PATH` or `HOST:PORT`.
+        #[serde(default)]
+        pub to: Option<String>,
+        /// For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts.
+        #[serde(default)]
+        pub follow: bool,
     }
 
     /// The answer of `burrow/debug/lease`: the port listens.
@@ -133,5 +211,62 @@ wire! {
         pub id: String,
         /// The first byte wanted.
         pub offset: crate::SafeInt,
+    }
+
+    /// What `burrow debug try --json` prints.
+    pub struct TrialReport {
+        /// The program's folder, from the workspace.
+        pub program: String,
+        /// Where it was to stop.
+        pub target: String,
+        /// The lease that it ran through.
+        pub lease: LeaseStatus,
+        /// Where it stopped, in order.
+        pub stops: Vec<Stop>,
+        /// What the program answered, where it was asked.
+        pub response: Option<HttpResponse>,
+        /// What was done, and how long it took.
+        pub steps: Vec<TrialStep>,
+    }
+
+    /// Where a program stopped.
+    pub struct Stop {
+        /// The function.
+        pub function: String,
+        /// The file.
+        pub file: String,
+        /// The line, from 1.
+        pub line: u32,
+        /// What stands there.
+        pub source: Option<String>,
+        /// The local variables, arguments among them.
+        pub variables: Vec<Variable>,
+    }
+
+    /// One variable.
+    pub struct Variable {
+        /// Its name.
+        pub name: String,
+        /// Its type.
+        #[serde(rename = "type", default)]
+        pub kind: String,
+        /// Its value, as dlv prints it.
+        pub value: String,
+    }
+
+    /// What a program answered to an HTTP request.
+    pub struct HttpResponse {
+        /// The status line.
+        pub status: String,
+        /// The body.
+        pub body: String,
+    }
+
+    /// A step of the self-test.
+    pub struct TrialStep {
+        /// What was done.
+        pub name: String,
+        /// How long it took.
+        pub duration_ms: u32,
     }
 }

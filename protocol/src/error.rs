@@ -156,6 +156,8 @@ registry! {
     ProgramBuild = 508 "program-build-failed";
     /// The port is not one of the debug ports.
     PortOutside = 509 "port-outside";
+    /// Nobody listens where the debug adapter should be.
+    NoAdapter = 510 "no-adapter";
 
     /// The settings of a reload make no sense.
     ReloadSettings = 601 "reload-settings";

@@ -17,8 +17,32 @@ wire! {
         pub tools: BTreeMap<String, ToolSetting>,
         /// Whether a hook whose command was edited since it ran is due again. Without it the edit is only told.
         pub rerun_on_change: bool,
+        /// The debug ports.
+        pub debug: DebugSettings,
         /// How programs are built and started again when their files change.
         pub reload: ReloadSettings,
+    }
+
+    /// The debug ports.
+    #[derive(Default)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct DebugSettings {
+        /// Who may connect.
+        pub bind: DebugBind,
+        /// Networks whose clients may connect as well, such as `10.0.0.0/8`; they count with `bind: "all"`.
+        pub allow: Vec<String>,
+        /// How long a lease waits for its first client, such as `"30m"`; `"10m"` by default.
+        pub idle_timeout: Option<String>,
+    }
+
+    /// On which addresses leased debug ports listen. DAP has no authentication: whoever connects can run code.
+    #[derive(Copy, Default)]
+    pub enum DebugBind {
+        /// The loopback addresses, for processes of the same user and of root.
+        #[default]
+        Loopback,
+        /// All addresses, for the container's gateway (published ports) and `allow` as well.
+        All,
     }
 
     /// How programs are built and started again when their files change.

@@ -8,6 +8,7 @@ mod debugging; // from nothing to a breakpoint
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod reload; // from a save to what runs
+mod relay; // the relay against none
 mod report; // samples, and how they are printed
 #[path = "../it/wire.rs"]
 mod wire;
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
     daemon::calls(&home, &mut report)?;
     daemon::nothing_due(&home, &mut report)?;
     debugging::first_stop(&home, &mut report)?;
+    relay::measure(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
     reload::save_to_run(&home, &mut report)?;
     daemon::cold_start(&home, &mut report)?;

@@ -1,28 +1,26 @@
 //! Debug ports, leases and sessions: through the built binary, with the real dlv and a real program.
 #![expect(clippy::disallowed_methods, reason = "a test dials the relay as an editor, and as others who should not")]
 
+mod editor; // the debug client
+mod kinds; // what can be launched, attached to, leased
+mod network; // who else is on the network
+mod recipes; // how other tools reach the ports
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use burrow::debug::dap::client::Client;
-use burrow::debug::dap::types::{
-    ConfigurationDone, Event, FunctionBreakpoint, Initialize, InitializeArguments, Launch, LaunchArguments,
-    NoArguments, SetFunctionBreakpoints, SetFunctionBreakpointsArguments,
-};
 use burrow_protocol::debug::{LeaseEndpoint, LeaseState, LeaseStatus, PortState, PortStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
-use tokio::runtime::Runtime;
 
 use crate::sandbox::{Sandbox, eventually};
 use crate::wire::Peer;
+use editor::Editor;
 
-/// How long an end may take to be complete.
-const SOON: Duration = Duration::from_secs(15);
-/// A build of the fixture, the Go cache cold.
-const BUILD: Duration = Duration::from_secs(120);
+/// How long an end may take to be complete, on a machine that has other work to do.
+const SOON: Duration = Duration::from_secs(40);
 
 /// The fixture with the real tools.
 fn debuggable() -> Sandbox {
@@ -85,7 +83,7 @@ fn lease_is_for_the_first_debug_client() {
     let silent = TcpStream::connect(address).expect("connect");
     assert_eq!(state(&sandbox, &lease), Some(LeaseState::Leased), "nobody has used it up");
 
-    let editor = Editor::stopped_in_main(&sandbox, address);
+    let editor = stopped_in_main(&sandbox, address);
     assert_eq!(state(&sandbox, &lease), Some(LeaseState::Connected));
     let refused = TcpStream::connect(address).expect_err("a second client is refused");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -100,7 +98,7 @@ fn lease_is_for_the_first_debug_client() {
 fn killed_dlv_leaves_nothing() {
     let sandbox = debuggable();
     let lease = lease(&sandbox);
-    let _editor = Editor::stopped_in_main(&sandbox, address(&lease));
+    let _editor = stopped_in_main(&sandbox, address(&lease));
     signal(lease.pid.expect("dlv's process"), Signal::KILL);
     assert_nothing_left(&sandbox);
 }
@@ -110,7 +108,7 @@ fn killed_dlv_leaves_nothing() {
 fn killed_daemon_leaves_nothing_to_the_next() {
     let sandbox = debuggable();
     let lease = lease(&sandbox);
-    let _editor = Editor::stopped_in_main(&sandbox, address(&lease));
+    let _editor = stopped_in_main(&sandbox, address(&lease));
     sandbox.kill_daemon();
     sandbox.burrow(["start"]).exits(0);
     assert_nothing_left(&sandbox);
@@ -128,7 +126,7 @@ fn killed_daemon_leaves_nothing_to_the_next() {
 fn next_daemon_removes_what_both_left() {
     let sandbox = debuggable();
     let lease = lease(&sandbox);
-    let _editor = Editor::stopped_in_main(&sandbox, address(&lease));
+    let _editor = stopped_in_main(&sandbox, address(&lease));
     let daemon = sandbox.daemon_pid().expect("a daemon");
     signal(daemon, Signal::STOP);
     signal(lease.pid.expect("dlv's process"), Signal::KILL);
@@ -143,7 +141,7 @@ fn next_daemon_removes_what_both_left() {
 fn stopped_daemon_ends_its_sessions() {
     let sandbox = debuggable();
     let lease = lease(&sandbox);
-    let mut editor = Editor::stopped_in_main(&sandbox, address(&lease));
+    let mut editor = stopped_in_main(&sandbox, address(&lease));
     let stopped = sandbox.burrow(["stop"]).exits(0);
     assert!(stopped.took() < Duration::from_secs(6), "{:?}", stopped.took());
     editor.sees_the_end();
@@ -259,43 +257,13 @@ fn log_of_a_lease_outlives_it() {
     assert_nothing_left(&sandbox);
 }
 
-/// A debug client as an editor is one.
-struct Editor {
-    runtime: Runtime,
-    client: Client<tokio::net::TcpStream>,
-}
-
-impl Editor {
-    /// Debugs the sandbox's program, which stands in `main.main` when this returns.
-    fn stopped_in_main(sandbox: &Sandbox, address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        let program = sandbox.workspace().to_string();
-        let client = runtime.block_on(async {
-            let mut client = Client::new(tokio::net::TcpStream::connect(address).await.expect("connect"));
-            client.call::<Initialize>(&InitializeArguments::default(), SOON).await.expect("initialize");
-            let launch = LaunchArguments {
-                mode: "debug",
-                cwd: program.clone(),
-                program,
-                args: Vec::new(),
-                stop_on_entry: false,
-                output_mode: "remote",
-            };
-            client.call::<Launch>(&launch, BUILD).await.expect("launch");
-            let breakpoints = vec![FunctionBreakpoint { name: "main.main".to_owned() }];
-            let breakpoints = SetFunctionBreakpointsArguments { breakpoints };
-            client.call::<SetFunctionBreakpoints>(&breakpoints, SOON).await.expect("breakpoint");
-            client.call::<ConfigurationDone>(&NoArguments {}, SOON).await.expect("configured");
-            while !matches!(client.event(SOON).await.expect("event"), Event::Stopped(_)) {}
-            client
-        });
-        Self { runtime, client }
-    }
-
-    /// Reads to the end of the conversation.
-    fn sees_the_end(&mut self) {
-        self.runtime.block_on(async { while self.client.event(SOON).await.is_ok() {} });
-    }
+/// Debugs the sandbox's program, which stands in `main.main` when this returns.
+fn stopped_in_main(sandbox: &Sandbox, address: SocketAddr) -> Editor {
+    let mut editor = Editor::connect(address);
+    editor.launch(json!({ "mode": "debug", "program": sandbox.workspace() }));
+    editor.run_to(&["main.main"]);
+    editor.stopped();
+    editor
 }
 
 /// `burrow debug lease`.

@@ -174,7 +174,20 @@ export class Ports {
     if (workspace === undefined) {
       return;
     }
-    const params = { workspace: workspace.path, kind: "dap" as const, port, program: null, cwd: null, env: {} };
+    const params = {
+      workspace: workspace.path,
+      kind: "dap" as const,
+      port,
+      anyPort: false,
+      wait: false,
+      program: null,
+      purpose: "VS Code",
+      cwd: null,
+      env: {},
+      headless: null,
+      to: null,
+      follow: false,
+    };
     await this.daemon.request("burrow/debug/lease", params);
     const message = `Port ${port} is leased: one debug client can connect to 127.0.0.1:${port}, speaking DAP to dlv.`;
     const chosen = await vscode.window.showInformationMessage(message, "Copy Address", "Release");

@@ -61,7 +61,7 @@ void test("a gap among the early changes asks again", () => {
 void test("ports and leases are replaced as a whole", () => {
   const follower = new Follower();
   follower.begin(snapshot(0));
-  const port = { port: 40000, state: "free", leaseId: null, holder: null, pid: null, since: null } as const;
+  const port = { port: 40000, state: "free", leaseId: null, holder: null, kind: null, purpose: null, pid: null, since: null } as const;
   follower.follow({ seq: 1, change: { kind: "debug", ports: [port], leases: [] } });
   assert.deepEqual(follower.status?.ports, [port]);
 });

@@ -85,7 +85,7 @@ void test("the daemon's words become no link, picture or icon; its code stays co
 });
 
 void test("a port is told with who has it and for how long", () => {
-  const port = { port: 40000, leaseId: null, holder: null, pid: null, since: null };
+  const port = { port: 40000, leaseId: null, holder: null, kind: null, purpose: null, pid: null, since: null };
   const since = "2026-01-02T03:04:05Z";
   const now = Date.parse(since) + 65_000;
   for (const [given, expected] of [

@@ -1,6 +1,6 @@
 //! The port broker's loop: requests, sessions' events and the clock in; leases and what is shown out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use burrow_protocol::debug::{LeaseStatus, PortState, PortStatus};
@@ -14,10 +14,11 @@ use super::error::DebugError;
 use super::folder::LeaseId;
 use super::holder::{self, Holder};
 use super::lease::Input;
-use super::messages::{DebugRequest, LeaseOrder, Reply, SessionEvent};
+use super::messages::{DebugRequest, LeaseOrder, Reply, Service, SessionEvent};
 use super::session::{Session, Surroundings};
 use super::slots::{Slot, Slots, bare, shown};
 use super::sweep::sweep;
+use super::upstream::Upstream;
 use crate::model::{DebugPart, Model};
 
 /// How often foreign ports are tried again.
@@ -33,6 +34,8 @@ pub struct DebugActor {
     pub(super) model: Model,
     pub(super) slots: Slots,
     pub(super) leases: BTreeMap<LeaseId, Entry>,
+    /// Who waits for a port, the first to come first.
+    pub(super) waiting: VecDeque<(LeaseOrder, Reply<LeaseStatus>)>,
     pub(super) next: LeaseId,
     /// Leases of an earlier daemon.
     pub(super) earlier: Vec<LeaseId>,
@@ -66,6 +69,7 @@ impl DebugActor {
                 Wake::Retry => self.retry().await,
                 Wake::Stop => break,
             }
+            self.serve_waiting();
             self.publish();
         }
         self.drain().await;
@@ -75,10 +79,29 @@ impl DebugActor {
 
     async fn request(&mut self, request: DebugRequest) {
         match request {
-            DebugRequest::Lease { order, reply } => match self.choose(order.port).await {
-                Ok(port) => self.lease(port, order, reply),
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            DebugRequest::Lease { order, reply } => {
+                if let Service::Adopt(to @ Upstream::Tcp { port, .. }) = &order.service
+                    && to.is_local()
+                    && self.slots.get(*port).is_some_and(|slot| !matches!(slot, Slot::Foreign { .. }))
+                {
+                    return drop(reply.send(Err(DebugError::OwnPort { to: to.to_string() })));
+                }
+                if self.free_for(&order).is_none() {
+                    // A foreign port may be free by now.
+                    self.retry().await;
+                }
+                match self.free_for(&order) {
+                    Some(port) => self.lease(port, *order, reply),
+                    None => match self.refusal(&order) {
+                        error @ DebugError::PortOutside { .. } => drop(reply.send(Err(error))),
+                        _ if order.wait => {
+                            tracing::info!(purpose = ?order.purpose, ahead = self.waiting.len(), "waits for a debug port");
+                            self.waiting.push_back((*order, reply));
+                        }
+                        error => drop(reply.send(Err(error))),
+                    },
+                }
+            }
             DebugRequest::Release { id, reply } => match id.parse().ok().filter(|id| self.leases.contains_key(id)) {
                 Some(id) => self.end(id, Input::Released, Awaited::Release(reply)),
                 None => drop(reply.send(Err(self.unknown(id)))),
@@ -95,18 +118,31 @@ impl DebugActor {
         }
     }
 
-    /// The port for an order: the one that it names, or the first free one. Foreign ports are tried again first.
-    async fn choose(&mut self, wanted: Option<u16>) -> Result<u16, DebugError> {
-        let wanted_is_free = |slots: &Slots| match wanted {
-            Some(port) => matches!(slots.get(port), Some(Slot::Free(_))),
-            None => slots.first_free().is_some(),
-        };
-        if !wanted_is_free(&self.slots) {
-            self.retry().await;
+    /// The free port for an order: the one that it names, or the first one.
+    fn free_for(&self, order: &LeaseOrder) -> Option<u16> {
+        let wanted = order.port.filter(|port| matches!(self.slots.get(*port), Some(Slot::Free(_))));
+        match order.port {
+            Some(_) if !order.any_port => wanted,
+            _ => wanted.or_else(|| self.slots.first_free()),
         }
-        match wanted {
-            Some(port) => self.usable(port).map(|()| port),
-            None => self.slots.first_free().ok_or_else(|| self.taken()),
+    }
+
+    /// Why there is no port for an order.
+    fn refusal(&self, order: &LeaseOrder) -> DebugError {
+        let named = order.port.filter(|_| !order.any_port).and_then(|port| self.usable(port).err());
+        named.unwrap_or_else(|| self.taken())
+    }
+
+    /// Lends free ports to those who wait, in their turn. One who waits for a certain port lets others pass.
+    fn serve_waiting(&mut self) {
+        for (order, reply) in std::mem::take(&mut self.waiting) {
+            if reply.is_closed() {
+                continue;
+            }
+            match self.free_for(&order) {
+                Some(port) => self.lease(port, order, reply),
+                None => self.waiting.push_back((order, reply)),
+            }
         }
     }
 
@@ -116,7 +152,7 @@ impl DebugActor {
         let Some(held) = self.slots.lend(port, id) else {
             return drop(reply.send(Err(self.taken())));
         };
-        let listening = match held.listen() {
+        let listening = match held.listen(order.rules.admission.everywhere) {
             Ok(listening) => listening,
             Err(source) => {
                 self.slots.take_back(port);
@@ -135,7 +171,8 @@ impl DebugActor {
         let Some(entry) = self.leases.get_mut(&id) else { return };
         match event {
             SessionEvent::Ready { pid } => entry.ready(pid),
-            SessionEvent::Spoke => entry.apply(Input::ClientSpoke),
+            SessionEvent::Clients(count) => entry.clients(count),
+            SessionEvent::Program(program) => entry.program(program),
             SessionEvent::Failed(error) => entry.failed(error),
             SessionEvent::Over(input) => entry.apply(input),
             SessionEvent::Cleared => {
@@ -166,6 +203,10 @@ impl DebugActor {
     }
 
     async fn drain(&mut self) {
+        for (_, reply) in self.waiting.drain(..) {
+            // Who no longer waits needs no answer.
+            let _ = reply.send(Err(DebugError::Stopping));
+        }
         for entry in self.leases.values_mut() {
             entry.end(Input::Stopped, None);
         }
@@ -207,8 +248,10 @@ impl DebugActor {
             }
             Slot::Foreign { holder, .. } => format!("{port}: {}", described(holder.as_ref())),
         });
-        let oldest = self.leases.values().next().map(Entry::port);
-        DebugError::PortsTaken { holders: holders.collect(), reclaimable: oldest }
+        // One that nobody uses is the likelier to be stale.
+        let unused = self.leases.values().find(|entry| entry.is_unused());
+        let reclaimable = unused.or_else(|| self.leases.values().next()).map(Entry::port);
+        DebugError::PortsTaken { holders: holders.collect(), reclaimable }
     }
 
     fn unknown(&self, id: String) -> DebugError {

@@ -86,6 +86,29 @@ pub(super) fn clear(folder: &Utf8Path, before: &BTreeSet<String>) {
     }
 }
 
+/// A file as it is: what tells it from one that is written in its place. `None` where there is none.
+pub(super) fn stamp(path: &Utf8Path) -> Option<String> {
+    let file = fs_err::symlink_metadata(path).ok()?;
+    Some(format!("{} {} {}.{}", file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+}
+
+/// Removes the binary that a client had dlv build at `output`, unless it is still what was there `before`, or no file
+/// of ours, or somebody uses it. Blocks.
+pub(super) fn clear_output(output: &Utf8Path, before: Option<&str>) {
+    let Ok(file) = fs_err::symlink_metadata(output) else { return };
+    let ours = file.is_file() && file.uid() == rustix::process::getuid().as_raw();
+    if !ours || stamp(output).as_deref() == before {
+        return;
+    }
+    let real = output.canonicalize_utf8().unwrap_or_else(|_| output.to_owned());
+    let runs = |pid| process_tree::executable(pid).is_some_and(|executable| executable == real.as_std_path());
+    if process_tree::all_pids().into_iter().any(runs) {
+        tracing::info!(path = %output, "a debug binary is left, since somebody runs it");
+    } else if let Err(error) = fs_err::remove_file(output) {
+        tracing::warn!(%error, "a debug binary could not be removed");
+    }
+}
+
 /// What living processes do with the debug binaries of a folder.
 #[derive(Debug, Default)]
 struct Use {
@@ -118,7 +141,7 @@ mod tests {
     use camino::{Utf8Path, Utf8PathBuf};
     use tempfile::TempDir;
 
-    use super::{Workplaces, present};
+    use super::{Workplaces, clear_output, present, stamp};
 
     fn folder() -> (TempDir, Utf8PathBuf) {
         let temporary = tempfile::tempdir().expect("folder");
@@ -146,6 +169,24 @@ mod tests {
         places.leave(&folder);
         assert_eq!(present(&folder), names(&["__debug_bin1"]), "what was there before stays");
         assert!(folder.join("main.go").exists());
+    }
+
+    #[test]
+    fn named_output_is_removed_unless_it_was_there() {
+        let (_temporary, folder) = folder();
+        let output = folder.join("api");
+        make(&folder, "api");
+        let before = stamp(&output);
+        clear_output(&output, before.as_deref());
+        assert!(output.exists(), "dlv has not written it");
+        std::fs::remove_file(&output).expect("remove");
+        assert_eq!(stamp(&output), None);
+        tempfile::NamedTempFile::new_in(&folder).expect("file").persist(&output).expect("file");
+        clear_output(&output, None);
+        assert!(!output.exists(), "dlv has written it");
+        std::os::unix::fs::symlink(folder.join("elsewhere"), &output).expect("link");
+        clear_output(&output, None);
+        assert!(output.is_symlink(), "no file of dlv's");
     }
 
     #[test]

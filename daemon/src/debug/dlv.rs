@@ -1,10 +1,11 @@
-//! Starting `dlv dap` on a private socket, under a shim that ends it with the daemon.
+//! Starting dlv on a private socket, under a shim that ends it with the daemon.
 //!
 //! Invariants: nobody connects to find out whether dlv listens (a probe ends it): it says so itself, in its output.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use burrow_protocol::debug::{HeadlessMode, HeadlessTarget};
 use camino::Utf8Path;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
@@ -12,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::DebugError;
 use super::folder::LeaseFolder;
+use super::messages::Service;
+use super::tracing_rights::refuses_tracing;
 use crate::process::{self, LogReader, ProcessError, Shim, ShimSpec, Survivors};
 
-/// What dlv prints when it listens. The path that follows has no prefix.
-const LISTENING: &str = "DAP server listening at:";
+/// What dlv prints when it listens, as `dap` and as `--headless`. The path that follows has no prefix.
+const LISTENING: [&str; 2] = ["DAP server listening at:", "API server listening at:"];
 /// How long dlv has to listen: 7 to 18 ms were measured.
 const START_DEADLINE: Duration = Duration::from_secs(20);
+/// How long it has where it builds a program first.
+const BUILD_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// dlv ends its program and removes its binary within 10 ms of TERM.
 const GRACE_MS: u32 = 2_000;
 /// How long the program may hold the output open after dlv.
@@ -25,10 +30,49 @@ const LEAK_MS: u32 = 500;
 /// How much of dlv's output an error quotes.
 const QUOTED: usize = 4 * 1024;
 
-/// Starts dlv. It listens on the folder's socket a little later.
+/// The command line of dlv for `service`, listening on `socket`; `None` where somebody else has started it.
+pub(super) fn command_line(service: &Service, dlv: &Utf8Path, socket: &Utf8Path) -> Option<Vec<String>> {
+    let listen = format!("--listen=unix:{socket}");
+    match service {
+        Service::Dap { follow: false } => Some(vec![dlv.to_string(), "dap".to_owned(), listen]),
+        Service::Dap { follow: true } => {
+            // One dlv after another, for as long as each ends in order. A dead one's socket would be in the next one's way.
+            const AGAIN: &str = "while rm -f \"$0\" && \"$@\"; do :; done";
+            let words = ["/bin/sh", "-c", AGAIN, socket.as_str(), dlv.as_str(), "dap", &listen];
+            Some(words.map(str::to_owned).to_vec())
+        }
+        Service::Headless(target) => Some(headless(target, dlv, listen)),
+        Service::Adopt(_) => None,
+    }
+}
+
+fn headless(target: &HeadlessTarget, dlv: &Utf8Path, listen: String) -> Vec<String> {
+    let mode = match target.mode {
+        HeadlessMode::Debug => "debug",
+        HeadlessMode::Test => "test",
+        HeadlessMode::Exec => "exec",
+        HeadlessMode::Attach => "attach",
+        HeadlessMode::Core => "core",
+    };
+    let mut line = vec![dlv.to_string(), mode.to_owned(), target.target.clone()];
+    line.extend(target.core.clone());
+    line.extend(["--headless", "--accept-multiclient", "--api-version=2"].map(str::to_owned));
+    line.push(listen);
+    if target.running {
+        line.push("--continue".to_owned());
+    }
+    line.extend(target.build_flags.as_ref().map(|flags| format!("--build-flags={flags}")));
+    if !target.args.is_empty() {
+        line.push("--".to_owned());
+        line.extend(target.args.iter().cloned());
+    }
+    line
+}
+
+/// Starts `argv` in the lease's command folder. It listens on the folder's socket a little later.
 pub(super) async fn start(
     folder: &LeaseFolder,
-    dlv: &Utf8Path,
+    argv: Vec<String>,
     env: BTreeMap<String, String>,
     cwd: &Utf8Path,
 ) -> Result<Shim, DebugError> {
@@ -36,7 +80,7 @@ pub(super) async fn start(
         schema: process::SCHEMA,
         run: folder.run(),
         folder: folder.command(),
-        argv: vec![dlv.to_string(), "dap".to_owned(), format!("--listen=unix:{}", folder.socket())],
+        argv,
         env,
         cwd: cwd.to_owned(),
         timeout_ms: None,
@@ -53,25 +97,34 @@ pub(super) async fn start(
 /// Waits until dlv says that it listens.
 pub(super) async fn wait_until_it_listens(
     shim: &mut Shim,
+    service: &Service,
     dlv: &Utf8Path,
     stop: &CancellationToken,
 ) -> Result<(), DebugError> {
-    let deadline = Instant::now() + START_DEADLINE;
+    let built = match service {
+        Service::Headless(target) if matches!(target.mode, HeadlessMode::Debug | HeadlessMode::Test) => Some(target),
+        Service::Headless(_) | Service::Dap { .. } | Service::Adopt(_) => None,
+    };
+    let within = if built.is_some() { BUILD_DEADLINE } else { START_DEADLINE };
+    let deadline = Instant::now() + within;
     let mut output = shim.output();
     loop {
         output.mark_unchanged();
         let said = said(shim).await?;
-        if said.contains(LISTENING) {
+        if LISTENING.iter().any(|words| said.contains(words)) {
             return Ok(());
         }
         tokio::select! {
             changed = output.changed() => if changed.is_err() {
                 // The output is complete: what came last is read once more.
                 let said = self::said(shim).await?;
-                return Err(DebugError::DlvEnded { dlv: dlv.to_owned(), said });
+                return Err(match built {
+                    Some(target) if !refuses_tracing(&said) => DebugError::Build { target: target.target.clone(), said },
+                    _ => DebugError::DlvEnded { dlv: dlv.to_owned(), said },
+                });
             },
             () = sleep_until(deadline) => {
-                return Err(DebugError::DlvSilent { dlv: dlv.to_owned(), said, within: START_DEADLINE });
+                return Err(DebugError::DlvSilent { dlv: dlv.to_owned(), said, within });
             }
             () = stop.cancelled() => return Err(DebugError::Stopping),
         }
@@ -108,7 +161,45 @@ mod tests {
 
     use camino::Utf8Path;
 
-    use super::environment;
+    use burrow_protocol::debug::{HeadlessMode, HeadlessTarget};
+
+    use super::{Service, command_line, environment};
+
+    #[test]
+    fn command_lines() {
+        let line = |service: &Service| {
+            command_line(service, Utf8Path::new("/t/dlv"), Utf8Path::new("/s")).map(|line| line.join(" "))
+        };
+        let dap = Service::Dap { follow: false };
+        assert_eq!(line(&dap).as_deref(), Some("/t/dlv dap --listen=unix:/s"));
+        let target = |mode, target: &str, core: Option<&str>, args: &[&str], running| {
+            Service::Headless(HeadlessTarget {
+                mode,
+                target: target.to_owned(),
+                core: core.map(str::to_owned),
+                args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+                build_flags: None,
+                running,
+            })
+        };
+        let shared = "--headless --accept-multiclient --api-version=2 --listen=unix:/s";
+        for (service, expected, why) in [
+            (
+                target(HeadlessMode::Exec, "./api", None, &["--port", "80"], true),
+                format!("/t/dlv exec ./api {shared} --continue -- --port 80"),
+                "the program's own flags come last",
+            ),
+            (target(HeadlessMode::Attach, "7", None, &[], false), format!("/t/dlv attach 7 {shared}"), "a process"),
+            (
+                target(HeadlessMode::Core, "./api", Some("core.7"), &[], false),
+                format!("/t/dlv core ./api core.7 {shared}"),
+                "a core",
+            ),
+        ] {
+            assert_eq!(line(&service), Some(expected), "{why}");
+        }
+        assert_eq!(line(&Service::Adopt("127.0.0.1:1".parse().expect("an address"))), None, "it is somebody else's");
+    }
 
     #[test]
     fn workspace_go_comes_first() {

@@ -1,13 +1,13 @@
 //! One lease as the broker keeps it: its state, who waits for it, and how it is shown.
 
-use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus, PortState, PortStatus};
+use burrow_protocol::debug::{LeaseEndpoint, LeaseState, LeaseStatus, PortState, PortStatus};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::error::DebugError;
 use super::folder::LeaseId;
 use super::lease::{Input, Lease};
-use super::messages::{LeaseOrder, Reply};
+use super::messages::{LeaseOrder, Reply, Service};
 use super::slots::{bare, shown};
 
 /// One lease, until nothing of it is left.
@@ -18,6 +18,8 @@ pub(super) struct Entry {
     since: Timestamp,
     order: LeaseOrder,
     pid: Option<u32>,
+    clients: u32,
+    open_to: Vec<String>,
     stop: CancellationToken,
     /// Who asked for it, until dlv listens.
     asked: Option<Reply<LeaseStatus>>,
@@ -41,7 +43,19 @@ impl Entry {
         asked: Reply<LeaseStatus>,
     ) -> Self {
         let since = Timestamp::now();
-        Self { id, port, state: Lease::Leased, since, order, pid: None, stop, asked: Some(asked), awaited: Vec::new() }
+        Self {
+            open_to: order.rules.admission.open_to(),
+            id,
+            port,
+            state: Lease::Leased,
+            since,
+            order,
+            pid: None,
+            clients: 0,
+            stop,
+            asked: Some(asked),
+            awaited: Vec::new(),
+        }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -57,14 +71,31 @@ impl Entry {
         }
     }
 
-    /// Tells who asked for the lease that dlv listens.
-    pub(super) fn ready(&mut self, pid: u32) {
-        self.pid = Some(pid);
+    /// Tells who asked for the lease that dlv listens. Nobody else knows of it: where that one has gone, it ends.
+    pub(super) fn ready(&mut self, pid: Option<u32>) {
+        self.pid = pid;
         let status = self.status();
-        if let Some(reply) = self.asked.take() {
-            // One who no longer waits finds the lease in the listing.
-            let _ = reply.send(Ok(status));
+        if let Some(reply) = self.asked.take()
+            && reply.send(Ok(status)).is_err()
+        {
+            self.end(Input::Abandoned, None);
         }
+    }
+
+    /// So many clients are connected.
+    pub(super) fn clients(&mut self, count: u32) {
+        self.clients = count;
+        self.apply(if count == 0 { Input::NoClient } else { Input::ClientSpoke });
+    }
+
+    /// A client told what it debugs; what the lease was asked for with stays.
+    pub(super) fn program(&mut self, program: String) {
+        self.order.program.get_or_insert(program);
+    }
+
+    /// Whether nobody is connected: a lease that may be stale.
+    pub(super) fn is_unused(&self) -> bool {
+        self.state == Lease::Leased
     }
 
     /// Tells who asked for the lease why there is none.
@@ -99,7 +130,10 @@ impl Entry {
 
     /// Who has the port, in an error: `./cmd/api (lease-3, since ...)`.
     pub(super) fn described(&self) -> String {
-        format!("{} ({}, since {})", self.holder(), self.id, shown(self.since))
+        let pid = self.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+        let purpose = self.order.purpose.as_ref().map(|purpose| format!(", {purpose}")).unwrap_or_default();
+        let state = if self.is_unused() { "nobody connected" } else { "connected" };
+        format!("{} ({}{purpose}{pid}, {state} since {})", self.holder(), self.id, shown(self.since))
     }
 
     /// The lease as it is shown.
@@ -111,12 +145,19 @@ impl Entry {
         };
         LeaseStatus {
             id: self.id.to_string(),
-            kind: LeaseKind::Dap,
+            kind: self.order.service.kind(),
             state,
             endpoint: LeaseEndpoint::Port { port: self.port },
             workspace: self.order.workspace.to_string(),
             program: self.order.program.clone(),
+            purpose: self.order.purpose.clone(),
             pid: self.pid,
+            to: match &self.order.service {
+                Service::Adopt(to) => Some(to.to_string()),
+                Service::Dap { .. } | Service::Headless(_) => None,
+            },
+            clients: self.clients,
+            open_to: self.open_to.clone(),
             since: shown(self.since),
             reason,
         }
@@ -132,6 +173,8 @@ impl Entry {
         PortStatus {
             lease_id: Some(self.id.to_string()),
             holder: Some(self.holder()),
+            kind: Some(self.order.service.kind()),
+            purpose: self.order.purpose.clone(),
             pid: self.pid,
             since: Some(shown(self.since)),
             ..bare(self.port, state)

@@ -10,6 +10,8 @@ use crate::coded::Coded;
 use crate::durable::DurableError;
 use crate::process::ProcessError;
 
+use super::tracing_rights::{Tracing, refuses_tracing};
+
 /// Why a debug port could not be leased, or a lease not be served. To be read after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum DebugError {
@@ -81,6 +83,36 @@ pub enum DebugError {
         /// How long it had.
         within: Duration,
     },
+    /// The program could not be built.
+    #[error("build {target}{}", quoted(.said))]
+    Build {
+        /// What was to be built.
+        target: String,
+        /// What dlv and the compiler said.
+        said: String,
+    },
+    /// A setting makes no sense.
+    #[error("read `{name}`: {value:?}: {why}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// There is nothing to adopt.
+    #[error("adopt {to}: nobody listens there")]
+    NobodyListens {
+        /// Where.
+        to: String,
+    },
+    /// A port of our own cannot be behind another one.
+    #[error("adopt {to}: that is a debug port of Burrow's own")]
+    OwnPort {
+        /// Where.
+        to: String,
+    },
     /// The path of dlv's socket does not fit.
     #[error("use the socket {path}: its path has {} bytes, and {} is the limit", .path.as_str().len(), crate::config::MAX_SOCKET_PATH)]
     SocketPath {
@@ -123,7 +155,12 @@ impl Coded for DebugError {
             Self::PortOutside { .. } => ErrorCode::PortOutside,
             Self::LeaseUnknown { .. } => ErrorCode::LeaseUnknown,
             Self::NoDlv { .. } => ErrorCode::NoDlv,
+            Self::DlvEnded { said, .. } if refuses_tracing(said) => ErrorCode::DebugFailed,
             Self::DlvEnded { .. } | Self::DlvSilent { .. } => ErrorCode::DlvStart,
+            Self::Build { .. } => ErrorCode::ProgramBuild,
+            Self::Setting { .. } => ErrorCode::ConfigValue,
+            Self::NobodyListens { .. } => ErrorCode::NoAdapter,
+            Self::OwnPort { .. } => ErrorCode::BadRequest,
             Self::SocketPath { .. } => ErrorCode::SocketPath,
             Self::Listen { .. } | Self::EndedEarly { .. } => ErrorCode::DebugFailed,
             Self::Stopping => ErrorCode::DaemonUnreachable,
@@ -135,7 +172,7 @@ impl Coded for DebugError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::PortsTaken { reclaimable: Some(port), .. } => Some(format!(
-                "end a session that is no longer needed: `burrow debug reclaim {port}` ends the oldest"
+                "end a session that is no longer needed, `burrow debug reclaim {port}` first, or wait in turn: `--wait`"
             )),
             Self::PortsTaken { reclaimable: None, .. } => Some(
                 "end one of these processes, or keep the range free: `--sysctl net.ipv4.ip_local_reserved_ports=40000-40010`"
@@ -148,6 +185,13 @@ impl Coded for DebugError {
             Self::PortOutside { .. } => Some(format!("set {} for another range", crate::config::PORTS)),
             Self::LeaseUnknown { .. } => Some("run `burrow debug ports` to see the leases".to_owned()),
             Self::NoDlv { .. } => Some("run `burrow up --only tools`".to_owned()),
+            Self::DlvEnded { said, .. } if refuses_tracing(said) => Tracing::of(None).hint(said),
+            Self::Build { .. } => Some("mend the program; `go build` tells the same".to_owned()),
+            Self::Setting { .. } => Some("correct it in devcontainer.json, under customizations.burrow".to_owned()),
+            Self::NobodyListens { .. } => {
+                Some("start it first, such as `dlv dap --listen=127.0.0.1:2345`".to_owned())
+            }
+            Self::OwnPort { .. } => Some("name the port or socket that dlv itself listens on".to_owned()),
             Self::DlvEnded { .. } | Self::DlvSilent { .. } => {
                 Some("run `burrow tools verify`, then `burrow tools repair`".to_owned())
             }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::binaries;
 use super::error::DebugError;
+use super::launch::Launched;
 use crate::config::MAX_SOCKET_PATH;
 use crate::durable::{self, DurableError};
 
@@ -53,8 +54,41 @@ pub(super) struct Record {
     pub(super) cwd: Utf8PathBuf,
     /// The debug binaries that were there before it.
     pub(super) before: BTreeSet<String>,
+    /// What the client chose otherwise, once it has.
+    #[serde(default)]
+    pub(super) chosen: Option<Chosen>,
     /// Whether everything of it is cleared away.
     pub(super) cleared: bool,
+}
+
+/// Where a client had dlv build.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Chosen {
+    /// The folder that dlv changed to, and the debug binaries that were there before.
+    pub(super) dlv_cwd: Option<(Utf8PathBuf, BTreeSet<String>)>,
+    /// The binary's path, and the file that was there before.
+    pub(super) output: Option<(Utf8PathBuf, Option<String>)>,
+}
+
+impl Chosen {
+    /// What is to be noted before `launched` reaches dlv; `None` where the client chose nothing.
+    fn of(launched: &Launched) -> Option<Self> {
+        let dlv_cwd = launched.dlv_cwd.as_ref().map(|folder| {
+            let folder = folder.canonicalize_utf8().unwrap_or_else(|_| folder.clone());
+            let before = binaries::present(&folder);
+            (folder, before)
+        });
+        let output = launched.output.as_ref().map(|output| (output.clone(), binaries::stamp(output)));
+        (dlv_cwd.is_some() || output.is_some()).then_some(Self { dlv_cwd, output })
+    }
+
+    /// Removes the binary that dlv left at the path that the client named. Blocks.
+    pub(super) fn clear_output(&self) {
+        if let Some((output, before)) = &self.output {
+            binaries::clear_output(output, before.as_deref());
+        }
+    }
 }
 
 impl LeaseFolder {
@@ -90,7 +124,13 @@ impl LeaseFolder {
         durable::create_dir(&self.command())?;
         // One that is not there makes dlv's start fail, which says so better.
         let cwd = &cwd.canonicalize_utf8().unwrap_or_else(|_| cwd.to_owned());
-        let record = Record { schema: SCHEMA, cwd: cwd.to_owned(), before: binaries::present(cwd), cleared: false };
+        let record = Record {
+            schema: SCHEMA,
+            cwd: cwd.to_owned(),
+            before: binaries::present(cwd),
+            chosen: None,
+            cleared: false,
+        };
         durable::replace_json(&self.record_file(), &record)?;
         Ok(record)
     }
@@ -98,6 +138,15 @@ impl LeaseFolder {
     /// The record; `None` where the lease never got that far.
     pub(super) fn record(&self) -> Result<Option<Record>, DurableError> {
         durable::read_json(&self.record_file())
+    }
+
+    /// Notes where a client has dlv build, before dlv hears of it.
+    pub(super) fn note(&self, launched: &Launched) -> Result<Option<Chosen>, DurableError> {
+        let Some(chosen) = Chosen::of(launched) else { return Ok(None) };
+        if let Some(record) = self.record()? {
+            durable::replace_json(&self.record_file(), &Record { chosen: Some(chosen.clone()), ..record })?;
+        }
+        Ok(Some(chosen))
     }
 
     /// Notes that nothing but the log is left.

@@ -13,15 +13,19 @@ mod actor; // the loop
 mod entry; // one lease as the broker keeps it
 pub mod lease; // pure: leased -> connected -> ended(why)
 mod messages; // DebugRequest, SessionEvent
-mod session;
-mod slots; // which port is free, lent, foreign // one lease: dlv, relay, clearing up
+mod session; // one lease: dlv, relay, clearing up
+mod slots; // which port is free, lent, foreign
 
+mod admission; // who may connect
 mod binaries; // what a killed dlv leaves in its folder
 mod dlv; // starting it, and knowing when it listens
 mod folder; // debug/lease-N
+mod follow; // a client stays while its program starts anew
+mod launch; // what a client asked dlv to build
 mod log; // what dlv printed
 mod relay; // bytes between a client and dlv
 mod relays; // the runtime that relays run on
+mod rules; // what the settings say of leases
 mod sweep; // what a killed daemon left
 
 pub mod dap; // the protocol, as a client
@@ -31,9 +35,12 @@ pub mod process_tree; // descendants, from /proc
 pub mod tcp_table; // sockets, from /proc
 pub mod trial; // the self-test
 
+mod tracing_rights; // why a process may not be traced
+mod upstream; // where a debug adapter listens
+
 mod error;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,8 +54,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 pub use actor::DebugActor;
 pub use error::DebugError;
-pub use messages::LeaseOrder;
+pub use messages::{LeaseOrder, Service};
 pub use relays::Relays;
+pub use rules::Rules;
+pub(crate) use tracing_rights::Tracing;
+pub use upstream::Upstream;
 
 use crate::model::Model;
 use folder::LeaseId;
@@ -56,6 +66,11 @@ use messages::{DebugRequest, Reply};
 
 /// Requests that may wait; the loop answers each within milliseconds.
 const MAILBOX: usize = 64;
+
+/// Reads a message of a debug client as a relay does, for the fuzzer.
+pub(crate) fn read_launch(frame: &[u8]) {
+    let _ = launch::Launched::in_frame(frame, Utf8Path::new("/"));
+}
 
 /// Who knows which dlv debugs a workspace.
 pub trait DlvSource: Send + Sync {
@@ -117,6 +132,7 @@ impl Debug {
             model,
             slots: slots::Slots::hold(ports),
             leases: BTreeMap::new(),
+            waiting: VecDeque::new(),
             next: LeaseId(earlier.last().map_or(1, |last| last.0 + 1)),
             earlier,
             sessions: JoinSet::new(),
@@ -124,12 +140,13 @@ impl Debug {
         (Self { requests: requests_sender, debug_dir }, actor)
     }
 
-    /// Leases a port. When the answer comes, the port listens and dlv is there. Dropping the future leaves the lease.
+    /// Leases a port. When the answer comes, the port listens and dlv is there. Dropping the
+    /// future before that gives the lease up.
     ///
     /// # Errors
     /// [`DebugError`]; then nothing is leased.
     pub async fn lease(&self, order: LeaseOrder) -> Result<LeaseStatus, DebugError> {
-        self.ask(|reply| DebugRequest::Lease { order, reply }).await
+        self.ask(|reply| DebugRequest::Lease { order: Box::new(order), reply }).await
     }
 
     /// Ends a lease. When the answer comes, no process and no file of it is left. One that is ending already is waited

@@ -2,7 +2,7 @@
 //! can take it (the range lies inside the ephemeral ports, which outgoing connections use).
 //!
 //! State: the sockets of one port on 127.0.0.1, ::1 and 0.0.0.0. Listening is a [`Listening`], and its end holds again.
-//! Invariants: `SO_REUSEADDR` is set just before `bind()` and `listen()`, because a session that our side closed leaves
+//! Invariants: `loopback` has 127.0.0.1 first. `SO_REUSEADDR` is set just before `bind()` and `listen()`, because a session that our side closed leaves
 //! TIME_WAIT behind; a held socket has it cleared, or a listener that sets it (Go's and Node's do) takes the port.
 //! Not here: who has a port that cannot be held (`holder`), which lease has which port (`actor`).
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Clients that may wait to be accepted; the relay takes one.
-const BACKLOG: i32 = 16;
+/// Connections that may wait to be looked at: a flood of strangers' is not to keep the owner's out for long.
+const BACKLOG: i32 = 256;
 
 /// A port that is ours.
 #[derive(Debug)]
@@ -29,7 +29,11 @@ pub struct HeldPort {
 /// A held port that accepts connections. Dropping it refuses them again and keeps the port held; connections that were
 /// accepted live on.
 #[derive(Debug)]
-pub struct Listening(Arc<HeldPort>);
+pub struct Listening {
+    held: Arc<HeldPort>,
+    /// Whether it listens on all IPv4 addresses and not on 127.0.0.1 alone.
+    everywhere: bool,
+}
 
 impl HeldPort {
     /// Takes `port` on all three addresses, or on none.
@@ -55,18 +59,20 @@ impl HeldPort {
         self.port
     }
 
-    /// Accepts connections on the loopback addresses until the [`Listening`] is dropped.
+    /// Accepts connections on the loopback addresses, or `everywhere` on all IPv4 addresses and ::1, until the
+    /// [`Listening`] is dropped.
     ///
     /// # Errors
     /// The kernel refused; the port stays held.
-    pub fn listen(self: &Arc<Self>) -> io::Result<Listening> {
-        let listening = Listening(Arc::clone(self));
+    pub fn listen(self: &Arc<Self>, everywhere: bool) -> io::Result<Listening> {
+        let listening = Listening { held: Arc::clone(self), everywhere };
         self.set_reuse(true)?;
-        for socket in &self.loopback {
+        for socket in listening.sockets() {
             socket.listen(BACKLOG)?;
         }
-        // The loopback sockets keep it: accepted connections inherit it, and so does their TIME_WAIT.
-        self.any.set_reuse_address(false)?;
+        // Those that listen keep it: accepted connections inherit it, and so does their TIME_WAIT.
+        let deaf = if everywhere { &self.loopback[0] } else { &self.any };
+        deaf.set_reuse_address(false)?;
         Ok(listening)
     }
 
@@ -84,18 +90,25 @@ impl Listening {
     /// # Errors
     /// No more descriptors.
     pub fn listeners(&self) -> io::Result<Vec<TcpListener>> {
-        self.0.loopback.iter().map(|socket| socket.try_clone().map(TcpListener::from)).collect()
+        self.sockets().map(|socket| socket.try_clone().map(TcpListener::from)).collect()
+    }
+
+    /// Two that listen on overlapping addresses cannot be: 0.0.0.0 serves 127.0.0.1 as well, whose own socket stays deaf.
+    fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        let HeldPort { loopback, any, .. } = &*self.held;
+        let (v4, v6) = loopback.split_at(1);
+        (if self.everywhere { std::slice::from_ref(any) } else { v4 }).iter().chain(v6)
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        for socket in &self.0.loopback {
+        for socket in self.sockets() {
             // Fails only where `listen` did; the socket stays bound either way.
             let _ = socket.shutdown(std::net::Shutdown::Read);
         }
-        if let Err(error) = self.0.set_reuse(false) {
-            tracing::warn!(port = self.0.port, %error, "the port may be taken by another listener");
+        if let Err(error) = self.held.set_reuse(false) {
+            tracing::warn!(port = self.held.port, %error, "the port may be taken by another listener");
         }
     }
 }
@@ -158,11 +171,12 @@ mod tests {
     }
 
     /// One session that our side closes first, so that TIME_WAIT stays with us.
-    fn session(held: &Arc<HeldPort>) {
-        let listening = held.listen().expect("listen");
+    fn session(held: &Arc<HeldPort>, everywhere: bool) {
+        let listening = held.listen(everywhere).expect("listen");
         for listener in listening.listeners().expect("listeners") {
             let ip = listener.local_addr().expect("address").ip();
-            let mut client = connect(ip, held.port()).expect("connect");
+            let to = if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip };
+            let mut client = connect(to, held.port()).expect("connect");
             listener.set_nonblocking(false).expect("blocking");
             drop(listener.accept().expect("accept"));
             assert_eq!(client.read(&mut [0]).expect("end"), 0);
@@ -184,8 +198,8 @@ mod tests {
     #[test]
     fn port_serves_again_after_a_session() {
         let held = hold_any();
-        for _ in 0..3 {
-            session(&held);
+        for everywhere in [false, true, false, true, true] {
+            session(&held, everywhere);
             assert_nobody_listens(held.port(), "held again");
             let errno = connect(Ipv4Addr::LOCALHOST.into(), held.port()).err().as_ref().and_then(Errno::from_io_error);
             assert_eq!(errno, Some(Errno::CONNREFUSED), "held again");
@@ -196,14 +210,14 @@ mod tests {
     fn restarted_daemon_holds_at_once() {
         let held = hold_any();
         let port = held.port();
-        session(&held);
+        session(&held, false);
         // As after SIGKILL: all sockets go, one of them with a client still connected.
-        let listening = held.listen().expect("listen");
+        let listening = held.listen(false).expect("listen");
         let client = connect(Ipv4Addr::LOCALHOST.into(), port).expect("connect");
         drop((listening, held));
         let held = Arc::new(HeldPort::hold(port).expect("hold again, TIME_WAIT or not"));
         assert_nobody_listens(port, "held by the next daemon");
-        session(&held);
+        session(&held, false);
         drop(client);
     }
 }

@@ -39,6 +39,19 @@ pub fn arguments(pid: u32) -> Vec<String> {
     line.split(|byte| *byte == 0).filter_map(|argument| String::from_utf8(argument.to_vec()).ok()).collect()
 }
 
+/// When `pid` started, in clock ticks since boot: with it, its number means one process. None where it has ended.
+#[must_use]
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    // A zombie still has its number.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    // The 22nd field; the state is the third.
+    fields.nth(18)?.parse().ok()
+}
+
 fn parent(pid: u32) -> Option<u32> {
     parent_in(&fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -70,7 +83,7 @@ fn below(root: u32, parents: &HashMap<u32, u32>) -> HashSet<u32> {
 mod tests {
     use std::collections::{HashMap, HashSet};
 
-    use super::{all_pids, below, executable, parent_in};
+    use super::{all_pids, below, executable, parent_in, start_ticks};
 
     #[test]
     fn parent_is_read_past_any_name() {
@@ -92,5 +105,6 @@ mod tests {
         let pid = std::process::id();
         assert!(all_pids().contains(&pid));
         assert_eq!(executable(pid), std::env::current_exe().ok());
+        assert!(start_ticks(pid).is_some_and(|ticks| ticks > 0));
     }
 }

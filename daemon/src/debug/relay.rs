@@ -1,10 +1,11 @@
-//! Between one debug client and dlv's private socket: bytes are copied, not parsed.
+//! Between debug clients and their debug adapter: bytes are copied; parsed is only what a client asks to be launched
+//! (`launch`), and a session that follows its program (`follow`).
 //!
 //! State: the candidates, connections that have not shown yet that a debug client is behind them.
-//! Invariants: dlv is dialled once, and only after a peer's first bytes were a debug client's, so that a probe, a web
-//! page or silence does not use the lease up; from then on the port refuses connections; a buffer a direction is all the
-//! memory there is, however slow a reader.
-//! Not here: when a lease ends otherwise (`session`), who may have a port (`tcp_table`).
+//! Invariants: the adapter is dialled only for a peer whose first bytes were a debug client's, so that a probe, a web
+//! page or silence does not use the lease up; where it serves one client, the port refuses from then on; a buffer a
+//! direction is all the memory there is, however slow a reader.
+//! Not here: when a lease ends otherwise (`session`), who may connect (`admission`).
 
 use std::io;
 use std::time::Duration;
@@ -12,19 +13,25 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{oneshot, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::admission::{self, Admission, NotAdmitted};
 use super::dap::OPENING;
+use super::follow;
+use super::launch::{Launches, pass_launch};
 use super::ports::Listening;
-use super::tcp_table::{self, PeerRefused};
+use super::tcp_table;
+use super::upstream::{Connection, Upstream};
 
 /// How long a peer has for its first bytes.
 const OPENING_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections that are looked at side by side; more wait in the kernel's queue.
 const MAX_CANDIDATES: usize = 32;
+/// Clients of one program at one time.
+const MAX_CLIENTS: usize = 32;
 /// How long one side may go on after the other has finished.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// The buffer of each direction.
@@ -40,16 +47,34 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
 pub(super) struct Relay {
     /// The port.
     pub(super) listening: Listening,
-    /// The uid whose processes, with root's, may connect.
-    pub(super) uid: u32,
-    /// dlv's private socket.
-    pub(super) dlv: Utf8PathBuf,
-    /// Turns true when dlv listens there; its sender is dropped where that never comes.
+    /// Who may connect.
+    pub(super) admission: Admission,
+    /// The debug adapter.
+    pub(super) upstream: Upstream,
+    /// How it is served.
+    pub(super) mode: Mode,
+    /// Turns true when the adapter listens; its sender is dropped where that never comes.
     pub(super) ready: watch::Receiver<bool>,
-    /// Told when a client has spoken.
-    pub(super) spoke: oneshot::Sender<()>,
-    /// How long the port waits for a client.
+    /// How many clients are connected.
+    pub(super) clients: watch::Sender<u32>,
+    /// How long the port waits for its first client.
     pub(super) unclaimed: Duration,
+}
+
+/// How a debug adapter is served.
+#[derive(Clone, Debug)]
+pub(super) enum Mode {
+    /// One client; what it asks to be launched is told first.
+    One {
+        /// Who is told.
+        launches: Launches,
+        /// dlv's folder, from which a client's paths count.
+        cwd: Utf8PathBuf,
+        /// Whether an attached program is attached to again when it starts anew.
+        follow: bool,
+    },
+    /// Clients come and go, in DAP or JSON-RPC.
+    Many,
 }
 
 /// How a relay ended.
@@ -59,16 +84,23 @@ pub(super) enum RelayEnd {
     Expired,
     /// The client hung up first.
     ClientLeft,
-    /// dlv hung up first, or was never there.
+    /// The debug adapter hung up first, or was never there.
     DlvLeft,
     /// The port could not be served.
     Broken(io::Error),
 }
 
+/// A debug client, and the first bytes that it said.
+#[derive(Debug)]
+pub(super) struct DebugClient {
+    pub(super) stream: TcpStream,
+    pub(super) opening: Vec<u8>,
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Turned {
     #[error(transparent)]
-    Refused(#[from] PeerRefused),
+    Refused(#[from] NotAdmitted),
     #[error("it said nothing")]
     Silent,
     #[error("its first bytes are no debug client's")]
@@ -78,49 +110,165 @@ enum Turned {
 }
 
 impl Relay {
-    /// Serves one client, to the end. Runs on the runtime that it is spawned on; dropping it refuses and hangs up.
+    /// Serves to the end. Runs on the runtime that it is spawned on; dropping it refuses and hangs up.
     pub(super) async fn serve(self) -> RelayEnd {
-        let Self { listening, uid, dlv, mut ready, spoke, unclaimed } = self;
-        let client = match timeout(unclaimed, first_client(&listening, uid)).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return RelayEnd::Broken(error),
-            Err(_) => return RelayEnd::Expired,
+        let Self { listening, admission, upstream, mode, mut ready, clients, unclaimed } = self;
+        let mut door = match Door::open(&listening, admission, matches!(mode, Mode::Many)) {
+            Ok(door) => door,
+            Err(error) => return RelayEnd::Broken(error),
         };
-        drop(listening);
-        // Nobody listens where the session is ending already.
-        let _ = spoke.send(());
-        if ready.wait_for(|ready| *ready).await.is_err() {
-            return RelayEnd::DlvLeft;
-        }
-        match dial(&dlv).await {
-            Ok(dlv) => copy(client, dlv).await,
-            Err(error) => {
-                tracing::warn!(%error, socket = %dlv, "dlv does not answer");
-                RelayEnd::DlvLeft
+        let Ok(client) = timeout(unclaimed, door.next()).await else { return RelayEnd::Expired };
+        match mode {
+            Mode::One { launches, cwd, follow } => {
+                drop(door);
+                drop(listening);
+                clients.send_replace(1);
+                if ready.wait_for(|ready| *ready).await.is_err() {
+                    return RelayEnd::DlvLeft;
+                }
+                if follow {
+                    follow::serve(client, &upstream, &cwd, &launches).await
+                } else {
+                    serve_one(client, &upstream, &cwd, &launches).await
+                }
+            }
+            Mode::Many => {
+                if ready.wait_for(|ready| *ready).await.is_err() {
+                    return RelayEnd::DlvLeft;
+                }
+                serve_many(door, client, &upstream, &clients).await
             }
         }
     }
 }
 
-/// The first connection that a debug client is behind. The others are hung up on when it is found.
-async fn first_client(listening: &Listening, uid: u32) -> io::Result<TcpStream> {
-    let listeners = listening.listeners()?.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-    let mut candidates = JoinSet::new();
+async fn serve_one(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
+    let DebugClient { mut stream, opening } = client;
+    let mut dlv = match upstream.dial().await {
+        Ok(dlv) => dlv,
+        Err(error) => {
+            tracing::warn!(%error, %upstream, "dlv does not answer");
+            return RelayEnd::DlvLeft;
+        }
+    };
+    // dlv says nothing of its own accord but answers to what comes before a launch: both ways are open meanwhile.
+    let passed = match &mut dlv {
+        Connection::Unix(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches).await,
+        Connection::Tcp(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches).await,
+    };
+    match passed {
+        Ok(()) => copy(stream, dlv).await,
+        Err(end) => end,
+    }
+}
+
+/// Passes what comes before the launch, both ways, and the launch itself.
+async fn before_launch(
+    client: &mut TcpStream,
+    dlv: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    opening: &[u8],
+    cwd: &Utf8Path,
+    launches: &Launches,
+) -> Result<(), RelayEnd> {
+    let (mut client_reader, mut client_writer) = client.split();
+    let (mut dlv_reader, mut dlv_writer) = tokio::io::split(dlv);
+    let mut buffer = vec![0; BUFFER];
+    let upward = pass_launch(&mut client_reader, &mut dlv_writer, opening, cwd, launches);
+    tokio::pin!(upward);
     loop {
         tokio::select! {
-            accepted = accept(&listeners), if candidates.len() < MAX_CANDIDATES => match accepted {
-                Ok(client) => { candidates.spawn(vet(client, uid)); }
-                // The peer may have gone (ECONNABORTED), or descriptors are short (EMFILE): neither ends the lease.
-                Err(error) => {
-                    tracing::warn!(%error, "a debug client could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+            passed = &mut upward => return passed.map_err(|error| {
+                tracing::debug!(%error, "a debug client was lost before it launched");
+                RelayEnd::ClientLeft
+            }),
+            length = dlv_reader.read(&mut buffer) => match length {
+                Ok(length @ 1..) => {
+                    client_writer.write_all(&buffer[..length]).await.map_err(|_| RelayEnd::ClientLeft)?;
                 }
+                Ok(0) | Err(_) => return Err(RelayEnd::DlvLeft),
             },
-            Some(vetted) = candidates.join_next() => match vetted {
-                Ok(Ok(client)) => return Ok(client),
-                Ok(Err(turned)) => tracing::info!(reason = %turned, "a connection to a debug port was turned away"),
-                Err(error) => tracing::error!(%error, "a connection's check failed"),
-            },
+        }
+    }
+}
+
+/// Serves clients until the debug adapter is gone.
+async fn serve_many(mut door: Door, first: DebugClient, upstream: &Upstream, count: &watch::Sender<u32>) -> RelayEnd {
+    let mut clients = JoinSet::new();
+    let serve = |client: DebugClient, clients: &mut JoinSet<io::Result<()>>| {
+        let upstream = upstream.clone();
+        clients.spawn(serve_guest(client, upstream));
+        count.send_replace(u32::try_from(clients.len()).unwrap_or(u32::MAX));
+    };
+    serve(first, &mut clients);
+    loop {
+        tokio::select! {
+            client = door.next(), if clients.len() < MAX_CLIENTS => serve(client, &mut clients),
+            Some(served) = clients.join_next() => {
+                count.send_replace(u32::try_from(clients.len()).unwrap_or(u32::MAX));
+                match served {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::info!(%error, %upstream, "a debug client found nobody");
+                        let gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+                        if gone && upstream.is_local() {
+                            return RelayEnd::DlvLeft;
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "a debug client's relay failed"),
+                }
+            }
+        }
+    }
+}
+
+/// Serves one of many clients, to its end.
+async fn serve_guest(client: DebugClient, upstream: Upstream) -> io::Result<()> {
+    let mut adapter = upstream.dial().await?;
+    match &mut adapter {
+        Connection::Unix(adapter) => adapter.write_all(&client.opening).await?,
+        Connection::Tcp(adapter) => {
+            watch_over(adapter)?;
+            adapter.write_all(&client.opening).await?;
+        }
+    }
+    copy(client.stream, adapter).await;
+    Ok(())
+}
+
+/// Where clients come in.
+struct Door {
+    listeners: Vec<TcpListener>,
+    admission: Admission,
+    /// Whether JSON-RPC is spoken here, too.
+    json_rpc: bool,
+    candidates: JoinSet<Result<DebugClient, Turned>>,
+}
+
+impl Door {
+    fn open(listening: &Listening, admission: Admission, json_rpc: bool) -> io::Result<Self> {
+        let listeners =
+            listening.listeners()?.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { listeners, admission, json_rpc, candidates: JoinSet::new() })
+    }
+
+    /// The next connection that a debug client is behind. May be dropped and called again.
+    async fn next(&mut self) -> DebugClient {
+        loop {
+            tokio::select! {
+                accepted = accept(&self.listeners), if self.candidates.len() < MAX_CANDIDATES => match accepted {
+                    Ok(client) => { self.candidates.spawn(vet(client, self.admission.clone(), self.json_rpc)); }
+                    // The peer may have gone (ECONNABORTED), or descriptors are short (EMFILE): neither ends the lease.
+                    Err(error) => {
+                        tracing::warn!(%error, "a debug client could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(vetted) = self.candidates.join_next() => match vetted {
+                    Ok(Ok(client)) => return client,
+                    Ok(Err(turned)) => tracing::info!(reason = %turned, "a connection to a debug port was turned away"),
+                    Err(error) => tracing::error!(%error, "a connection's check failed"),
+                },
+            }
         }
     }
 }
@@ -137,34 +285,32 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
     .await
 }
 
-/// Gives the client back when its user may be here and its first bytes, which are taken, are [`OPENING`].
-async fn vet(mut client: TcpStream, uid: u32) -> Result<TcpStream, Turned> {
-    let (peer, ours) = (client.peer_addr()?, client.local_addr()?);
-    let rows = spawn_blocking(tcp_table::read).await.map_err(io::Error::other)??;
-    tcp_table::admit(&rows, peer, ours, uid)?;
-    timeout(OPENING_DEADLINE, take_opening(&mut client)).await.map_err(|_| Turned::Silent)??;
-    watch_over(&client)?;
-    Ok(client)
+/// Gives the client back when it may be here and its first bytes are a debug client's.
+async fn vet(mut stream: TcpStream, admission: Admission, json_rpc: bool) -> Result<DebugClient, Turned> {
+    let (peer, ours) = (stream.peer_addr()?, stream.local_addr()?);
+    let tables = spawn_blocking(|| tcp_table::read().map(|rows| (rows, admission::gateways())));
+    let (rows, gateways) = tables.await.map_err(io::Error::other)??;
+    admission.admit(&rows, &gateways, peer, ours)?;
+    let opening =
+        timeout(OPENING_DEADLINE, take_opening(&mut stream, json_rpc)).await.map_err(|_| Turned::Silent)??;
+    watch_over(&stream)?;
+    Ok(DebugClient { stream, opening })
 }
 
-async fn take_opening(client: &mut TcpStream) -> Result<(), Turned> {
-    let mut seen = [0; OPENING.len()];
-    let mut known = 0;
-    while known < OPENING.len() {
-        let length = client.read(&mut seen[known..]).await?;
-        known += length;
-        if length == 0 || !OPENING.starts_with(&seen[..known]) {
+/// The first bytes: [`OPENING`], or the `{` of JSON-RPC where that is spoken.
+async fn take_opening(stream: &mut TcpStream, json_rpc: bool) -> Result<Vec<u8>, Turned> {
+    let mut seen = Vec::with_capacity(OPENING.len());
+    while seen.len() < OPENING.len() {
+        let left = OPENING.len() - seen.len();
+        let length = (&mut *stream).take(left as u64).read_buf(&mut seen).await?;
+        if json_rpc && seen.first() == Some(&b'{') {
+            break;
+        }
+        if length == 0 || !OPENING.starts_with(&seen) {
             return Err(Turned::NoDap);
         }
     }
-    Ok(())
-}
-
-/// A connection to dlv that has what was taken of the client's.
-async fn dial(socket: &Utf8Path) -> io::Result<UnixStream> {
-    let mut dlv = UnixStream::connect(socket.as_std_path()).await?;
-    dlv.write_all(OPENING).await?;
-    Ok(dlv)
+    Ok(seen)
 }
 
 fn watch_over(client: &TcpStream) -> io::Result<()> {
@@ -176,11 +322,24 @@ fn watch_over(client: &TcpStream) -> io::Result<()> {
 }
 
 /// Copies both ways until both sides are done. When one has finished, the other has [`FAREWELL`] to do so.
-async fn copy(client: TcpStream, dlv: UnixStream) -> RelayEnd {
+async fn copy(client: TcpStream, adapter: Connection) -> RelayEnd {
     let (client_reader, client_writer) = client.into_split();
-    let (dlv_reader, dlv_writer) = dlv.into_split();
-    let upward = one_way(client_reader, dlv_writer);
-    let downward = one_way(dlv_reader, client_writer);
+    match adapter {
+        Connection::Unix(adapter) => {
+            let (reader, writer) = adapter.into_split();
+            copy_both(one_way(client_reader, writer), one_way(reader, client_writer)).await
+        }
+        Connection::Tcp(adapter) => {
+            let (reader, writer) = adapter.into_split();
+            copy_both(one_way(client_reader, writer), one_way(reader, client_writer)).await
+        }
+    }
+}
+
+async fn copy_both(
+    upward: impl Future<Output = io::Result<u64>>,
+    downward: impl Future<Output = io::Result<u64>>,
+) -> RelayEnd {
     tokio::pin!(upward, downward);
     tokio::select! {
         result = &mut upward => {
@@ -189,7 +348,7 @@ async fn copy(client: TcpStream, dlv: UnixStream) -> RelayEnd {
             RelayEnd::ClientLeft
         }
         result = &mut downward => {
-            tracing::debug!(?result, "dlv hung up");
+            tracing::debug!(?result, "the debug adapter hung up");
             let _ = timeout(FAREWELL, upward).await;
             RelayEnd::DlvLeft
         }
@@ -220,41 +379,51 @@ mod tests {
     use tempfile::TempDir;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
-    use tokio::sync::{oneshot, watch};
+    use tokio::sync::{mpsc, watch};
     use tokio::task::JoinHandle;
 
-    use super::{OPENING, Relay, RelayEnd};
+    use super::{Admission, Mode, OPENING, Relay, RelayEnd, Upstream};
     use crate::debug::ports::HeldPort;
 
     const SOON: Duration = Duration::from_secs(10);
+
+    const LAUNCH: &[u8] = b"Content-Length: 20\r\n\r\n{\"command\":\"launch\"}";
 
     /// A relay on a port of its own, in front of a listener that stands for dlv.
     struct Bench {
         port: u16,
         dlv: UnixListener,
-        spoke: oneshot::Receiver<()>,
+        clients: watch::Receiver<u32>,
         end: JoinHandle<RelayEnd>,
         _folder: TempDir,
         _ready: watch::Sender<bool>,
     }
 
     fn bench(uid: u32, unclaimed: Duration) -> Bench {
+        let (launches, mut heard) = mpsc::channel::<(_, tokio::sync::oneshot::Sender<()>)>(1);
+        tokio::spawn(async move { while heard.recv().await.is_some() {} });
+        bench_in(Mode::One { launches, cwd: "/".into(), follow: false }, uid, unclaimed)
+    }
+
+    fn bench_in(mode: Mode, uid: u32, unclaimed: Duration) -> Bench {
         let held = (0..50).find_map(|_| HeldPort::hold(portpicker::pick_unused_port()?).ok()).expect("a port");
         let held = Arc::new(held);
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("dlv.sock");
         let dlv = UnixListener::bind(&path).expect("bind");
-        let (spoke_sender, spoke) = oneshot::channel();
+        let (clients_sender, clients) = watch::channel(0);
         let (ready_sender, ready) = watch::channel(true);
         let relay = Relay {
-            listening: held.listen().expect("listen"),
-            uid,
-            dlv: path.try_into().expect("UTF-8"),
+            listening: held.listen(false).expect("listen"),
+            admission: Admission { uid, everywhere: false, allow: Vec::new() },
+            upstream: Upstream::Unix(path.try_into().expect("UTF-8")),
+            mode,
             ready,
-            spoke: spoke_sender,
+            clients: clients_sender,
             unclaimed,
         };
-        Bench { port: held.port(), dlv, spoke, end: tokio::spawn(relay.serve()), _folder: folder, _ready: ready_sender }
+        let end = tokio::spawn(relay.serve());
+        Bench { port: held.port(), dlv, clients, end, _folder: folder, _ready: ready_sender }
     }
 
     fn our_uid() -> u32 {
@@ -277,11 +446,11 @@ mod tests {
     async fn claim(bench: &mut Bench) -> (TcpStream, UnixStream) {
         let mut client = connect(bench.port).await.expect("connect");
         client.write_all(&OPENING[..5]).await.expect("write");
-        client.write_all(&OPENING[5..]).await.expect("write");
+        client.write_all(&LAUNCH[5..]).await.expect("write");
         let (mut dlv, _) = bench.dlv.accept().await.expect("accept");
-        let mut opening = [0; OPENING.len()];
-        dlv.read_exact(&mut opening).await.expect("opening");
-        assert_eq!(opening, OPENING);
+        let mut launch = [0; LAUNCH.len()];
+        dlv.read_exact(&mut launch).await.expect("launch");
+        assert_eq!(launch, LAUNCH);
         (client, dlv)
     }
 
@@ -292,9 +461,10 @@ mod tests {
         is_turned_away(bench.port, b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").await;
         is_turned_away(bench.port, b"Content-length: 2\r\n\r\n{}").await;
         let silent = connect(bench.port).await.expect("connect");
-        assert!(bench.spoke.try_recv().is_err(), "nobody was taken for a client");
+        is_turned_away(bench.port, b"{\"method\":\"RPCServer.State\"}").await;
+        assert_eq!(*bench.clients.borrow(), 0, "nobody was taken for a client");
         let (_client, _dlv) = claim(&mut bench).await;
-        (&mut bench.spoke).await.expect("the client has spoken");
+        bench.clients.wait_for(|count| *count == 1).await.expect("the client has spoken");
         drop(silent);
     }
 
@@ -391,5 +561,29 @@ mod tests {
             read += client.read(&mut buffer).await.expect("read");
         }
         assert_eq!(read, written, "and nothing is lost");
+    }
+
+    #[tokio::test]
+    async fn many_clients_come_and_go() {
+        let mut bench = bench_in(Mode::Many, our_uid(), SOON);
+        is_turned_away(bench.port, b"POST / HTTP/1.1\r\n\r\n").await;
+        let mut clients = Vec::new();
+        for (count, opening) in [(1, &b"{\"method\":1}"[..]), (2, LAUNCH), (3, LAUNCH)] {
+            let mut client = connect(bench.port).await.expect("connect");
+            client.write_all(opening).await.expect("write");
+            let (mut dlv, _) = bench.dlv.accept().await.expect("accept");
+            let mut heard = vec![0; opening.len()];
+            dlv.read_exact(&mut heard).await.expect("opening");
+            assert_eq!(heard, opening);
+            bench.clients.wait_for(|clients| *clients == count).await.expect("counted");
+            clients.push((client, dlv));
+        }
+        clients.clear();
+        bench.clients.wait_for(|clients| *clients == 0).await.expect("all have gone");
+        assert!(!bench.end.is_finished(), "the program waits for the next client");
+        drop(bench.dlv);
+        let mut late = connect(bench.port).await.expect("connect");
+        late.write_all(OPENING).await.expect("write");
+        assert!(matches!(bench.end.await, Ok(RelayEnd::DlvLeft)), "a client that finds nobody ends the lease");
     }
 }

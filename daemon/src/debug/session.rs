@@ -15,16 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::binaries::Workplaces;
 use super::error::DebugError;
-use super::folder::{self, LeaseFolder, LeaseId};
+use super::folder::{self, Chosen, LeaseFolder, LeaseId};
+use super::holder::Process;
+use super::launch::Launched;
 use super::lease::Input;
-use super::messages::{LeaseOrder, SessionEvent};
+use super::messages::{LeaseOrder, Service, SessionEvent};
 use super::ports::Listening;
-use super::relay::{FAREWELL, Relay, RelayEnd};
+use super::relay::{FAREWELL, Mode, Relay, RelayEnd};
+use super::upstream::Upstream;
 use super::{DlvSource, dlv};
-use crate::process::{Ended, Shim};
+use crate::process::{Ended, Exit, Shim};
 
-/// How long an unclaimed lease lives.
-const UNCLAIMED: Duration = Duration::from_secs(10 * 60);
 /// The shim ends dlv after its grace, and its descendants after theirs.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -55,9 +56,21 @@ pub(super) struct Session {
 /// What a session has begun, and so has to end.
 #[derive(Default)]
 struct Begun {
-    /// The folder that it entered.
-    workplace: Option<Utf8PathBuf>,
+    /// The folders that it entered.
+    workplaces: Vec<Utf8PathBuf>,
+    /// What its client chose otherwise.
+    chosen: Option<Chosen>,
+    /// dlv, where it is ours.
     shim: Option<Shim>,
+    /// The end of a debug adapter that is somebody else's, where its process is known.
+    adopted: Option<Exit>,
+}
+
+/// What a session hears of its relay.
+struct Ears {
+    end: oneshot::Receiver<RelayEnd>,
+    clients: watch::Receiver<u32>,
+    launches: mpsc::Receiver<(Launched, oneshot::Sender<()>)>,
 }
 
 impl Session {
@@ -65,15 +78,25 @@ impl Session {
     pub(super) async fn run(self, listening: Listening) {
         let folder = LeaseFolder::new(&self.around.debug_dir, self.id);
         let (ready_sender, ready) = watch::channel(false);
-        let (spoke_sender, spoke) = oneshot::channel();
+        let (clients_sender, clients) = watch::channel(0);
+        let (launches_sender, launches) = mpsc::channel(1);
         let (end_sender, end) = oneshot::channel();
+        let (upstream, mode) = match &self.order.service {
+            Service::Dap { follow } => {
+                let (cwd, follow) = (self.order.cwd.clone(), *follow);
+                (Upstream::Unix(folder.socket()), Mode::One { launches: launches_sender, cwd, follow })
+            }
+            Service::Headless(_) => (Upstream::Unix(folder.socket()), Mode::Many),
+            Service::Adopt(to) => (to.clone(), Mode::Many),
+        };
         let relay = Relay {
             listening,
-            uid: rustix::process::getuid().as_raw(),
-            dlv: folder.socket(),
+            admission: self.order.rules.admission.clone(),
+            upstream,
+            mode,
             ready,
-            spoke: spoke_sender,
-            unclaimed: UNCLAIMED,
+            clients: clients_sender,
+            unclaimed: self.order.rules.unclaimed,
         };
         let relay = self.around.relays.spawn(async move {
             // Nobody listens where the session ends for another reason.
@@ -86,9 +109,7 @@ impl Session {
                 self.tell(SessionEvent::Ready { pid }).await;
                 // The relay is gone where the port could not be served: then `serve` sees its end.
                 let _ = ready_sender.send(true);
-                if let Some(shim) = &mut begun.shim {
-                    self.serve(shim, end, spoke).await;
-                }
+                self.serve(&folder, &mut begun, Ears { end, clients, launches }).await;
             }
             Err(error) => self.tell(SessionEvent::Failed(error)).await,
         }
@@ -99,36 +120,70 @@ impl Session {
         self.tell(SessionEvent::Cleared).await;
     }
 
-    /// Starts dlv; its pid, once it listens. What was begun when this fails stands in `begun`.
-    async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<u32, DebugError> {
+    /// Starts dlv, or finds the one that is to be adopted; its pid, once it listens. What was begun when this fails
+    /// stands in `begun`.
+    async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<Option<u32>, DebugError> {
         let order = &self.order;
+        let (create_in, cwd) = (folder.clone(), order.cwd.clone());
+        let record = async { spawn_blocking(move || create_in.create(&cwd)).await.map_err(|_| DebugError::Stopping)? };
+        if let Service::Adopt(to) = &order.service {
+            let process = find_listener(to).await?;
+            record.await?;
+            let pid = process.map(|process| process.pid);
+            // One that cannot be waited for is noticed when it is next dialled.
+            begun.adopted = pid.and_then(|pid| Exit::of(pid).ok());
+            return Ok(pid);
+        }
         let tools = self.around.source.locate(&order.workspace, &order.env).await;
         let tools = tools.map_err(|why| DebugError::NoDlv { workspace: order.workspace.clone(), why })?;
-        let (create_in, cwd) = (folder.clone(), order.cwd.clone());
-        let record = spawn_blocking(move || create_in.create(&cwd)).await.map_err(|_| DebugError::Stopping)??;
+        let Some(argv) = dlv::command_line(&order.service, &tools.dlv, &folder.socket()) else { return Ok(None) };
+        let record = record.await?;
         self.around.workplaces.enter(&record.cwd, &record.before);
-        begun.workplace = Some(record.cwd.clone());
+        begun.workplaces.push(record.cwd.clone());
         let env = dlv::environment(order.env.clone(), tools.go_bin.as_deref());
-        let shim = begun.shim.insert(dlv::start(folder, &tools.dlv, env, &record.cwd).await?);
-        dlv::wait_until_it_listens(shim, &tools.dlv, &self.stop).await?;
-        Ok(shim.pid())
+        let shim = begun.shim.insert(dlv::start(folder, argv, env, &record.cwd).await?);
+        dlv::wait_until_it_listens(shim, &order.service, &tools.dlv, &self.stop).await?;
+        Ok(Some(shim.pid()))
     }
 
-    /// Waits for the end and tells it, unless the broker knows already.
-    async fn serve(&self, shim: &mut Shim, mut end: oneshot::Receiver<RelayEnd>, mut spoke: oneshot::Receiver<()>) {
-        let mut connected = false;
+    /// Waits for the end and tells it, unless the broker knows already. Tells what happens meanwhile.
+    async fn serve(&self, folder: &LeaseFolder, begun: &mut Begun, ears: Ears) {
+        let Ears { mut end, mut clients, mut launches } = ears;
+        let adopted = begun.adopted.take();
+        let adopted_ended = async {
+            match adopted {
+                Some(exit) => exit.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(adopted_ended);
         let end = loop {
+            let dlv_ended = async {
+                match &mut begun.shim {
+                    Some(shim) => shim.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                Ok(()) = &mut spoke, if !connected => {
-                    connected = true;
-                    self.tell(SessionEvent::Spoke).await;
+                Ok(()) = clients.changed() => {
+                    let count = *clients.borrow_and_update();
+                    self.tell(SessionEvent::Clients(count)).await;
+                }
+                Some((launched, noted)) = launches.recv() => {
+                    self.note(folder, begun, launched).await;
+                    // The relay may have gone meanwhile.
+                    let _ = noted.send(());
                 }
                 end = &mut end => break end.ok(),
-                ended = shim.ended() => {
+                ended = dlv_ended => {
                     tracing::debug!(lease = %self.id, ?ended, "dlv ended");
                     // dlv ends when its client leaves, too: who was first, the relay knows.
-                    let last_words = if connected { FAREWELL } else { Duration::ZERO };
+                    let last_words = if *clients.borrow() > 0 { FAREWELL } else { Duration::ZERO };
                     break timeout(last_words, end).await.ok().and_then(Result::ok);
+                }
+                ended = &mut adopted_ended => {
+                    tracing::debug!(lease = %self.id, ?ended, "the adopted debug adapter ended");
+                    break None;
                 }
                 () = self.stop.cancelled() => return,
             }
@@ -136,8 +191,28 @@ impl Session {
         self.tell(SessionEvent::Over(over(end))).await;
     }
 
+    /// Notes what a client is about to have dlv do: what it debugs, and where dlv may leave a binary.
+    async fn note(&self, folder: &LeaseFolder, begun: &mut Begun, launched: Launched) {
+        if let Some(program) = launched.program.clone() {
+            self.tell(SessionEvent::Program(program)).await;
+        }
+        let note_in = folder.clone();
+        match spawn_blocking(move || note_in.note(&launched)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(chosen))) => {
+                if let Some((dlv_cwd, before)) = &chosen.dlv_cwd {
+                    self.around.workplaces.enter(dlv_cwd, before);
+                    begun.workplaces.push(dlv_cwd.clone());
+                }
+                begun.chosen = Some(chosen);
+            }
+            Ok(Err(error)) => tracing::warn!(lease = %self.id, %error, "what dlv may leave could not be noted"),
+            Err(error) => tracing::error!(lease = %self.id, %error, "noting what dlv may leave failed"),
+        }
+    }
+
     async fn clear(&self, folder: LeaseFolder, begun: Begun) {
-        let Begun { workplace, shim } = begun;
+        let Begun { workplaces: entered, chosen, shim, adopted: _ } = begun;
         if let Some(mut shim) = shim {
             if let Err(error) = shim.cancel().await {
                 tracing::warn!(lease = %self.id, %error, "dlv's shim could not be told to end");
@@ -149,8 +224,11 @@ impl Session {
         }
         let (workplaces, debug_dir) = (self.around.workplaces.clone(), self.around.debug_dir.clone());
         let cleared = spawn_blocking(move || {
-            if let Some(cwd) = workplace {
+            for cwd in entered {
                 workplaces.leave(&cwd);
+            }
+            if let Some(chosen) = chosen {
+                chosen.clear_output();
             }
             folder.close()?;
             folder::prune(&debug_dir)
@@ -166,6 +244,13 @@ impl Session {
         // The broker outlives its sessions; where it does not, nobody is left to be told.
         let _ = self.around.events.send((self.id, event)).await;
     }
+}
+
+/// The process that listens at `to`, where it may be known.
+async fn find_listener(to: &Upstream) -> Result<Option<Process>, DebugError> {
+    let look_at = to.clone();
+    let found = spawn_blocking(move || look_at.listener()).await.map_err(|_| DebugError::Stopping)?;
+    found.map_err(|_| DebugError::NobodyListens { to: to.to_string() })
 }
 
 /// What a relay's end means; `None`: it did not end by itself.

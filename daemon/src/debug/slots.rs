@@ -113,7 +113,7 @@ impl Slots {
 
 /// A port of which nothing else is known.
 pub(super) fn bare(port: u16, state: PortState) -> PortStatus {
-    PortStatus { port, state, lease_id: None, holder: None, pid: None, since: None }
+    PortStatus { port, state, lease_id: None, holder: None, kind: None, purpose: None, pid: None, since: None }
 }
 
 /// A time as it is shown: RFC 3339.

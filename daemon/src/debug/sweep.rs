@@ -39,6 +39,11 @@ pub(super) async fn sweep(debug_dir: Utf8PathBuf, leases: Vec<LeaseId>) {
         for folder in open {
             if let Ok(Some(record)) = folder.record() {
                 binaries::clear(&record.cwd, &record.before);
+                let chosen = record.chosen.unwrap_or_default();
+                if let Some((folder, before)) = &chosen.dlv_cwd {
+                    binaries::clear(folder, before);
+                }
+                chosen.clear_output();
             }
             folder.close()?;
         }

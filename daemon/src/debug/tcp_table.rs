@@ -70,12 +70,18 @@ pub fn read() -> io::Result<Vec<Row>> {
 /// # Errors
 /// [`PeerRefused`] says why not.
 pub fn admit(rows: &[Row], peer: SocketAddr, ours: SocketAddr, uid: u32) -> Result<(), PeerRefused> {
-    let (peer, ours) = (canonical(peer), canonical(ours));
-    let row = rows.iter().find(|row| row.local == peer && row.remote == ours).ok_or(PeerRefused::Unknown)?;
+    let row = find(rows, peer, ours).ok_or(PeerRefused::Unknown)?;
     if row.state != TcpState::Established || row.inode == 0 {
         return Err(PeerRefused::Closed);
     }
     if row.uid == uid || row.uid == 0 { Ok(()) } else { Err(PeerRefused::Stranger { uid: row.uid }) }
+}
+
+/// The row of the other end of a connection, `peer`, to `ours`, where it is on this machine.
+#[must_use]
+pub fn find(rows: &[Row], peer: SocketAddr, ours: SocketAddr) -> Option<&Row> {
+    let (peer, ours) = (canonical(peer), canonical(ours));
+    rows.iter().find(|row| row.local == peer && row.remote == ours)
 }
 
 /// Reads one table. A line that is no row (the heading) is left out.

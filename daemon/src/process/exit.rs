@@ -29,6 +29,16 @@ impl Exit {
         }
     }
 
+    /// Returns once the process has ended.
+    ///
+    /// # Errors
+    /// The runtime cannot wait for it.
+    pub async fn ended(self) -> io::Result<()> {
+        let Some(pidfd) = self.pidfd else { return Ok(()) };
+        // It becomes readable at the end.
+        super::run::watch(pidfd)?.readable().await.map(drop)
+    }
+
     /// Returns once the process has ended, or `deadline` has passed: then `false`. Blocks: a command line has nothing else to
     /// do then.
     #[must_use]

@@ -181,7 +181,7 @@ fn spawn(command: &CommandLine) -> io::Result<Child> {
 }
 
 #[expect(deprecated, reason = "sound for an OwnedFd, whose number never changes; the successor is unsafe")]
-fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ts_rs::{Config, TS, TypeVisitor};
 
 use super::layout::{comment, lay_out};
-use crate::{error, methods, model, session, toolchain};
+use crate::{debug, error, methods, model, session, toolchain};
 
 /// Types and what they refer to. ts-rs gives the declarations, schemars the words about an enum's variants, which
 /// ts-rs leaves out.
@@ -36,6 +36,7 @@ impl Catalogue {
         catalogue.add::<session::ClientOptions>();
         catalogue.add::<session::ServerDetails>();
         catalogue.add::<error::ErrorData>();
+        catalogue.add::<debug::TrialReport>();
         catalogue
     }
 

@@ -46,6 +46,11 @@ impl Background {
         Self { child, line, root: root.to_owned(), started, deadline, stdout, stderr }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -137,12 +137,33 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
-/** Params of `burrow/reload/follow`. */
-export type FollowReloadParams = {
-  /** The reload's name. */
-  id: string;
-  /** How long to wait for something to happen. */
-  waitMs: number;
+/** How a program under `dlv --headless` comes about. */
+export type HeadlessMode =
+  /** Built from a package. */
+  | "debug"
+  /** A package's tests. */
+  | "test"
+  /** A binary that is there. */
+  | "exec"
+  /** A process that runs; it goes on when the lease ends. */
+  | "attach"
+  /** A binary with the core that it left. */
+  | "core";
+
+/** What `dlv --headless` debugs. */
+export type HeadlessTarget = {
+  /** How the program comes about. */
+  mode: HeadlessMode;
+  /** The package, the binary, or the process id. */
+  target: string;
+  /** The core file, for `core`. */
+  core: string | null;
+  /** The program's arguments. */
+  args: Array<string>;
+  /** Flags of `go build`, such as `-tags=integration`. */
+  buildFlags: string | null;
+  /** Whether the program runs at once; else it waits for a client. */
+  running: boolean;
 };
 
 /** A lifecycle hook. `initializeCommand` runs outside the container and is not among them. */
@@ -230,6 +251,14 @@ export type HooksReport = {
   timedOut: boolean;
 };
 
+/** What a program answered to an HTTP request. */
+export type HttpResponse = {
+  /** The status line. */
+  status: string;
+  /** The body. */
+  body: string;
+};
+
 /** Where a debug client connects. */
 export type LeaseEndpoint = {
   /** Its number. */
@@ -248,7 +277,11 @@ export type LeaseGranted = {
 /** What a lease serves. */
 export type LeaseKind =
   /** One `dlv dap` for one client. */
-  | "dap";
+  | "dap"
+  /** One program under `dlv --headless`, for many clients, one after another or at once. */
+  | "headless"
+  /** A debug adapter that somebody else started: relayed and listed, not ended with the lease. */
+  | "adopt";
 
 /** Params of `burrow/debug/lease`. */
 export type LeaseParams = {
@@ -258,12 +291,24 @@ export type LeaseParams = {
   kind: LeaseKind;
   /** The port wanted; else the first free one. */
   port: number | null;
+  /** Take another port where `port` is taken. */
+  anyPort: boolean;
+  /** Where no port is free, wait in turn until one is. Closing the connection gives the place up. */
+  wait: boolean;
   /** The program, for the listing. */
   program: string | null;
+  /** What it is for, for the listing. */
+  purpose: string | null;
   /** The debug adapter's folder; else the workspace's. */
   cwd: string | null;
   /** Environment on top of the session's. */
   env: Record<string, string>;
+  /** What to debug, for `headless`. */
+  headless: HeadlessTarget | null;
+  /** Where the debug adapter listens, for `adopt`: `unix:PATH` or `HOST:PORT`. */
+  to: string | null;
+  /** For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts. */
+  follow: boolean;
 };
 
 /** The state of a lease. */
@@ -289,8 +334,16 @@ export type LeaseStatus = {
   workspace: string;
   /** The program being debugged, as the client named it. */
   program: string | null;
-  /** The debug adapter's process. */
+  /** What it is for, as its owner said: an editor's window, a script. */
+  purpose: string | null;
+  /** The debug adapter's process; for `adopt`, that of the process that listens there, where it is known. */
   pid: number | null;
+  /** Where an adopted debug adapter listens. */
+  to: string | null;
+  /** Debug clients that are connected. */
+  clients: number;
+  /** Addresses beyond the loopback interface whose clients may connect: `debug.bind` and `debug.allow`. */
+  openTo: Array<string>;
   /** Since when it is in its state, RFC 3339. */
   since: string;
   /** Why it ended. */
@@ -391,6 +444,10 @@ export type PortStatus = {
   leaseId: string | null;
   /** Who has it: a workspace's program, or a foreign process by name. */
   holder: string | null;
+  /** What the lease on it serves. */
+  kind: LeaseKind | null;
+  /** What the lease on it is for, as its owner said. */
+  purpose: string | null;
   /** The holder's process, where it is known. */
   pid: number | null;
   /** Since when, RFC 3339. */
@@ -728,6 +785,20 @@ export type Status = {
   workspaces: Array<WorkspaceStatus>;
 };
 
+/** Where a program stopped. */
+export type Stop = {
+  /** The function. */
+  function: string;
+  /** The file. */
+  file: string;
+  /** The line, from 1. */
+  line: number;
+  /** What stands there. */
+  source: string | null;
+  /** The local variables, arguments among them. */
+  variables: Array<Variable>;
+};
+
 /** Params of `burrow/daemon/stop`. */
 export type StopParams = {
   /** Cancel the hooks in flight as well. */
@@ -803,6 +874,30 @@ export type ToolsSwitched = {
   tools: Array<string>;
 };
 
+/** What `burrow debug try --json` prints. */
+export type TrialReport = {
+  /** The program's folder, from the workspace. */
+  program: string;
+  /** Where it was to stop. */
+  target: string;
+  /** The lease that it ran through. */
+  lease: LeaseStatus;
+  /** Where it stopped, in order. */
+  stops: Array<Stop>;
+  /** What the program answered, where it was asked. */
+  response: HttpResponse | null;
+  /** What was done, and how long it took. */
+  steps: Array<TrialStep>;
+};
+
+/** A step of the self-test. */
+export type TrialStep = {
+  /** What was done. */
+  name: string;
+  /** How long it took. */
+  durationMs: number;
+};
+
 /** Params of `burrow/hooks/up`: run what is due of onCreate, updateContent, postCreate and postStart. */
 export type UpHooksParams = {
   /** The workspace's path. */
@@ -815,6 +910,16 @@ export type UpdateToolsParams = {
   workspace: string;
   /** One tool, else all. */
   name: string | null;
+};
+
+/** One variable. */
+export type Variable = {
+  /** Its name. */
+  name: string;
+  /** Its type. */
+  type: string;
+  /** Its value, as dlv prints it. */
+  value: string;
 };
 
 /** What a verification rests on. */
@@ -1033,10 +1138,8 @@ export const ERROR_CODES = {
   BUR508: "program-build-failed",
   /** The port is not one of the debug ports. */
   BUR509: "port-outside",
-  /** The settings of a reload make no sense. */
-  BUR601: "reload-settings",
-  /** There is no such reload. */
-  BUR602: "reload-unknown",
+  /** Nobody listens where the debug adapter should be. */
+  BUR510: "no-adapter",
 } as const;
 
 /** A code of the registry. */

@@ -2,6 +2,7 @@
 
 mod lease;
 mod ports;
+mod recipe;
 mod reclaim;
 mod release;
 mod report;
@@ -21,9 +22,12 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the debug ports: which are free, who has the others
+    /// List the debug ports: which are free, who has the others; or print what another tool needs to reach them
     Ports(ports::Args),
     /// Lease a port with a dlv behind it; print where to connect
+    ///
+    /// A plain lease serves one DAP client, which launches, tests or attaches as it likes. With --headless one program serves
+    /// many clients, and with --to a dlv that runs already is reached by one of the known ports.
     Lease(lease::Args),
     /// End a lease and all of its processes
     Release(release::Args),

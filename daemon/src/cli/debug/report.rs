@@ -2,38 +2,19 @@
 
 use std::fmt::Write;
 
-use burrow_protocol::debug::LeaseStatus;
+use burrow_protocol::debug::TrialReport;
 use camino::Utf8Path;
-use serde::Serialize;
-
-use crate::debug::trial::{HttpResponse, Step, Stop};
 
 /// Characters of a value that are shown.
 const MAX_VALUE: usize = 160;
 
-/// How a self-test went; its JSON is what `--json` prints.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Report {
-    /// The program's folder, from the workspace.
-    pub(super) program: String,
-    /// Where it was to stop.
-    pub(super) target: String,
-    /// The lease that it ran through.
-    pub(super) lease: LeaseStatus,
-    /// Where it stopped.
-    pub(super) stops: Vec<Stop>,
-    /// What it answered, where it was asked.
-    pub(super) response: Option<HttpResponse>,
-    /// What was done, and how long it took.
-    pub(super) steps: Vec<Step>,
-}
-
 /// For a person.
-pub(super) fn render(report: &Report, workspace: &Utf8Path) -> String {
+pub(super) fn render(report: &TrialReport, workspace: &Utf8Path) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     for stop in &report.stops {
-        let file = stop.file.strip_prefix(workspace).unwrap_or(&stop.file);
+        let file = Utf8Path::new(&stop.file);
+        let file = file.strip_prefix(workspace).unwrap_or(file);
         let _ = writeln!(text, "stopped in {} at {file}:{}", stop.function, stop.line);
         if let Some(source) = &stop.source {
             let _ = writeln!(text, "  > {source}");
@@ -61,15 +42,15 @@ fn shortened(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus};
+    use burrow_protocol::debug::{
+        HttpResponse, LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus, Stop, TrialReport, TrialStep, Variable,
+    };
 
-    use super::{Report, render};
-    use crate::debug::dap::types::Variable;
-    use crate::debug::trial::{HttpResponse, Step, Stop};
+    use super::render;
 
     #[test]
     fn for_a_person() {
-        let report = Report {
+        let report = TrialReport {
             program: ".".to_owned(),
             target: "main.go:7".to_owned(),
             lease: LeaseStatus {
@@ -79,7 +60,11 @@ mod tests {
                 endpoint: LeaseEndpoint::Port { port: 40000 },
                 workspace: "/w".to_owned(),
                 program: None,
+                purpose: None,
                 pid: None,
+                to: None,
+                clients: 0,
+                open_to: Vec::new(),
                 since: "2026-01-02T03:04:05Z".to_owned(),
                 reason: None,
             },
@@ -96,8 +81,8 @@ mod tests {
             }],
             response: Some(HttpResponse { status: "HTTP/1.1 200 OK".to_owned(), body: "hello".to_owned() }),
             steps: vec![
-                Step { name: "lease a port", duration_ms: 30 },
-                Step { name: "build and launch", duration_ms: 900 },
+                TrialStep { name: "lease a port".to_owned(), duration_ms: 30 },
+                TrialStep { name: "build and launch".to_owned(), duration_ms: 900 },
             ],
         };
         insta::assert_snapshot!(render(&report, "/w".into()), @r#"

@@ -1,17 +1,16 @@
 //! `burrow debug try`: debugs a program through a leased port and shows where it stopped.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseParams, LeaseStatus};
+use burrow_protocol::debug::{LeaseEndpoint, LeaseParams, LeaseStatus, TrialReport};
 use burrow_protocol::methods::{DebugLease, MODEL_CHANGED, ModelSubscribe, NoParams};
 use burrow_protocol::model::{ModelChange, ModelChanged};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::report::{Report, render};
+use super::report::render;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
 use crate::client::Client;
@@ -46,11 +45,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let mut client = context.connect(Start::IfNeeded).await?;
     let params = LeaseParams {
         workspace: context.workspace().to_string(),
-        kind: LeaseKind::Dap,
-        port: None,
         program: Some(program.name.clone()),
+        purpose: Some("burrow debug try".to_owned()),
         cwd: Some(program.dir.to_string()),
-        env: BTreeMap::new(),
+        ..LeaseParams::default()
     };
     let lease = client.call::<DebugLease>(params).await?.lease;
     let leased = watch.lap("lease a port");
@@ -70,7 +68,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
 
     let Findings { stops, response, steps } = findings;
     let steps = [leased].into_iter().chain(steps).chain([cleared]).collect();
-    let report = Report { program: program.name, target: target.to_string(), lease, stops, response, steps };
+    let report = TrialReport { program: program.name, target: target.to_string(), lease, stops, response, steps };
     if context.printer.is_json() {
         context.printer.json(&report);
     } else {

@@ -2,7 +2,7 @@
 
 use burrow_protocol::framing::{self, FramingError, Header};
 use serde::Serialize;
-use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::bytes::{Bytes, BytesMut};
 
 use super::types::Incoming;
 
@@ -22,14 +22,48 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError`], after which the stream is of no more use.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, CodecError> {
+    let Some(frame) = take_frame(buffer)? else { return Ok(None) };
+    serde_json::from_slice(frame.body()).map(Some).map_err(CodecError::Message)
+}
+
+/// One message, with its header.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    bytes: Bytes,
+    header: usize,
+}
+
+impl Frame {
+    /// The message as it came.
+    #[must_use]
+    pub fn whole(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.bytes.get(self.header..).unwrap_or_default()
+    }
+}
+
+/// Takes the next message off the front of `buffer`, unread; `None` while it is not all there.
+///
+/// # Errors
+/// [`FramingError`], after which the stream is of no more use.
+pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FramingError> {
     let Header::Complete { header, body } = framing::parse_header(buffer)? else { return Ok(None) };
     if buffer.len() < header + body {
         buffer.reserve(header + body - buffer.len());
         return Ok(None);
     }
-    let message = serde_json::from_slice(&buffer[header..header + body]).map_err(CodecError::Message)?;
-    buffer.advance(header + body);
-    Ok(Some(message))
+    Ok(Some(Frame { bytes: buffer.split_to(header + body).freeze(), header }))
+}
+
+/// Whether `buffer` can no longer become a message.
+#[must_use]
+pub fn is_broken(buffer: &[u8]) -> bool {
+    framing::parse_header(buffer).is_err()
 }
 
 /// `message` as one frame.

@@ -1,6 +1,7 @@
 //! The messages of the Debug Adapter Protocol that Burrow uses, as dlv speaks them.
 //! Source: the specification at <https://microsoft.github.io/debug-adapter-protocol/specification>; `launch` is dlv's own.
 
+use burrow_protocol::debug::Variable;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -242,18 +243,6 @@ pub struct VariablesArguments {
 pub struct VariableList {
     /// The variables.
     pub variables: Vec<Variable>,
-}
-
-/// One variable.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    /// Its value, as dlv prints it.
-    pub value: String,
 }
 
 /// Arguments of a request about one thread.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use burrow_protocol::debug::Stop;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::TrialError;
 use super::program::MainPackage;
+use super::source_line;
 use super::target::Target;
-use super::{Stop, source_line};
 use crate::debug::dap::client::{Client, DapError};
 use crate::debug::dap::types::{
     ConfigurationDone, Continue, Disconnect, DisconnectArguments, Event, FunctionBreakpoint, Initialize,
@@ -30,14 +31,16 @@ const BUILD_ERROR: &str = "Build Error: ";
 /// A conversation with dlv over `S`.
 pub(super) struct Conversation<S> {
     client: Client<S>,
+    /// dlv's process, for what it may.
+    dlv: Option<u32>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Says hello.
-    pub(super) async fn open(stream: S) -> Result<Self, TrialError> {
+    pub(super) async fn open(stream: S, dlv: Option<u32>) -> Result<Self, TrialError> {
         let mut client = Client::new(stream);
         client.call::<Initialize>(&InitializeArguments::default(), ANSWER_DEADLINE).await?;
-        Ok(Self { client })
+        Ok(Self { client, dlv })
     }
 
     /// Builds the program and has it ready to run.
@@ -55,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Err(DapError::Refused { id: FAILED_TO_LAUNCH, message, .. }) => {
                 return Err(match self.build_error() {
                     Some(said) => TrialError::Build { said },
-                    None => TrialError::Launch { message },
+                    None => TrialError::Launch { message, dlv: self.dlv },
                 });
             }
             Err(error) => return Err(error.into()),
@@ -111,7 +114,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     async fn frame(&mut self, thread_id: i64) -> Result<Stop, TrialError> {
         let arguments = StackTraceArguments { thread_id, levels: 1 };
         let frames = self.client.call::<StackTrace>(&arguments, ANSWER_DEADLINE).await?.stack_frames;
-        let no_frame = || TrialError::Launch { message: "dlv shows no frame of the stopped program".to_owned() };
+        let no_frame =
+            || TrialError::Launch { message: "dlv shows no frame of the stopped program".to_owned(), dlv: self.dlv };
         let frame = frames.into_iter().next().ok_or_else(no_frame)?;
         let scopes = self.client.call::<Scopes>(&ScopesArguments { frame_id: frame.id }, ANSWER_DEADLINE).await?.scopes;
         let mut variables = Vec::new();
@@ -121,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
         let file = Utf8PathBuf::from(frame.source.path);
         let source = source_line(&file, frame.line);
-        Ok(Stop { function: frame.name, file, line: frame.line, source, variables })
+        Ok(Stop { function: frame.name, file: file.into_string(), line: frame.line, source, variables })
     }
 
     /// Lets a stopped program go on.

@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 
 use crate::coded::Coded;
 use crate::debug::dap::client::DapError;
+use crate::debug::tracing_rights::Tracing;
 
 /// Why a self-test failed. To be read after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ pub enum TrialError {
     Launch {
         /// dlv's words.
         message: String,
+        /// dlv's process, whose rights say why it may not trace.
+        dlv: Option<u32>,
     },
     /// The breakpoint cannot be set.
     #[error("set a breakpoint at {target}: {message}")]
@@ -123,26 +126,13 @@ impl Coded for TrialError {
             Self::NotMain { candidates, .. } if candidates.is_empty() => None,
             Self::NotMain { candidates, .. } => Some(format!("there are {}", candidates.join(", "))),
             Self::Build { .. } => Some("mend the program; `go build` tells the same".to_owned()),
-            Self::Launch { message } => ptrace_hint(message),
+            Self::Launch { message, dlv } => Tracing::of(*dlv).hint(message),
             Self::Breakpoint { .. } => Some("name a line with a statement, or a function such as main.main".to_owned()),
             Self::NotHit { .. } => Some("a server comes by when it is asked: `--request 'GET /path'`".to_owned()),
             Self::Unreadable(_) | Self::Ended { .. } | Self::Request { .. } | Self::NoProcess => None,
             Self::Connect { .. } | Self::Talk(_) | Self::Left { .. } => Some("look at `burrow debug ports`".to_owned()),
         }
     }
-}
-
-/// dlv has no code for it: the kernel's words are all there is.
-fn ptrace_hint(message: &str) -> Option<String> {
-    let hint = if message.contains("operation not permitted") {
-        "the container may not trace processes: run it with `--cap-add=SYS_PTRACE --security-opt seccomp=unconfined`, and \
-         look at /proc/sys/kernel/yama/ptrace_scope"
-    } else if message.contains("function not implemented") {
-        "this image is emulated (amd64 on Apple Silicon): dlv needs one of the machine's own architecture"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
 }
 
 fn said(output: &str) -> String {

@@ -15,17 +15,16 @@ mod target; // where to stop
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
+use burrow_protocol::debug::{HttpResponse, Stop, TrialStep};
+use camino::Utf8Path;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 pub use error::TrialError;
 pub use program::{MainPackage, find_packages, select_package};
-pub use request::{HttpRequest, HttpResponse};
+pub use request::HttpRequest;
 pub use target::Target;
 
-use super::dap::types::Variable;
 use conversation::Conversation;
 
 /// How long the program may take from its start to the breakpoint, and to its answer.
@@ -46,40 +45,15 @@ pub struct Trial {
     pub dlv_pid: Option<u32>,
 }
 
-/// Where a program stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stop {
-    /// The function.
-    pub function: String,
-    /// The file.
-    pub file: Utf8PathBuf,
-    /// The line, from 1.
-    pub line: u32,
-    /// What stands there.
-    pub source: Option<String>,
-    /// The local variables, arguments among them.
-    pub variables: Vec<Variable>,
-}
-
-/// A step of the self-test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Step {
-    /// What was done.
-    pub name: &'static str,
-    /// How long it took.
-    pub duration_ms: u32,
-}
-
 /// How a trial went.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Where the program stopped, in order.
     pub stops: Vec<Stop>,
     /// What the program answered.
     pub response: Option<HttpResponse>,
     /// What was done, and how long it took.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TrialStep>,
 }
 
 /// Measures steps.
@@ -94,11 +68,11 @@ impl Stopwatch {
     }
 
     /// The step that ends now; the next one begins.
-    pub fn lap(&mut self, name: &'static str) -> Step {
+    pub fn lap(&mut self, name: &str) -> TrialStep {
         let now = Instant::now();
         let duration_ms = u32::try_from(now.duration_since(self.0).as_millis()).unwrap_or(u32::MAX);
         self.0 = now;
-        Step { name, duration_ms }
+        TrialStep { name: name.to_owned(), duration_ms }
     }
 }
 
@@ -110,7 +84,7 @@ impl Trial {
     pub async fn run(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Findings, TrialError> {
         let mut findings = Findings::default();
         let mut watch = Stopwatch::start();
-        let mut talk = Conversation::open(stream).await?;
+        let mut talk = Conversation::open(stream, self.dlv_pid).await?;
         talk.launch(&self.program).await?;
         findings.steps.push(watch.lap("build and launch"));
         talk.stop_at(&self.target).await?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde::Serialize;
+use burrow_protocol::debug::HttpResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,15 +18,6 @@ const SHOWN_BODY: usize = 512;
 pub struct HttpRequest {
     method: String,
     path: String,
-}
-
-/// What came back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HttpResponse {
-    /// The status line.
-    pub status: String,
-    /// The first bytes of the body.
-    pub body: String,
 }
 
 impl std::str::FromStr for HttpRequest {

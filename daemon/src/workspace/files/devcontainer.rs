@@ -5,7 +5,7 @@
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookOrigin};
 use burrow_protocol::model::Reason;
-use burrow_protocol::settings::{ReloadSettings, ToolSetting};
+use burrow_protocol::settings::{DebugSettings, ReloadSettings, ToolSetting};
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -51,6 +51,8 @@ pub struct Devcontainer {
     pub remote_env: IndexMap<String, Option<String>>,
     /// `remoteUser`.
     pub remote_user: Option<String>,
+    /// `service`: which one of the compose file this container is.
+    pub service: Option<String>,
     /// `containerUser`.
     pub container_user: Option<String>,
     /// `userEnvProbe`.
@@ -93,6 +95,8 @@ pub struct Burrow {
     pub rerun_on_change: bool,
     /// How programs are built and started again when their files change.
     pub reload: ReloadSettings,
+    /// The debug ports.
+    pub debug: DebugSettings,
 }
 
 /// One mistake in the file.
@@ -245,6 +249,7 @@ impl Reader<'_> {
     fn devcontainer(&mut self, root: &Node<'_>) {
         self.settings.devcontainer.remote_env = self.take(root, "remoteEnv", Node::decode_map).unwrap_or_default();
         self.settings.devcontainer.remote_user = self.take(root, "remoteUser", Node::decode);
+        self.settings.devcontainer.service = self.take(root, "service", Node::decode);
         self.settings.devcontainer.container_user = self.take(root, "containerUser", Node::decode);
         self.settings.devcontainer.user_env_probe = self.take(root, "userEnvProbe", Node::decode).unwrap_or_default();
         self.settings.devcontainer.workspace_folder = self.take(root, "workspaceFolder", Node::decode);
@@ -262,8 +267,10 @@ impl Reader<'_> {
         self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
         self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
+        // What is not understood opens no port: a mistake leaves the loopback interface.
+        self.settings.burrow.debug = self.take(node, "debug", Node::decode).unwrap_or_default();
         for (key, node) in properties {
-            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "reload") {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "debug" | "reload") {
                 self.tell(&node.fault("there is no such setting"));
             }
         }

@@ -4,23 +4,51 @@
 use burrow_protocol::debug::{LeaseGranted, LeaseKind, LeaseParams};
 use burrow_protocol::error::ErrorCode;
 
-use crate::debug::LeaseOrder;
+use crate::debug::{LeaseOrder, Rules, Service};
 use crate::process::Caller;
 use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
-    let LeaseParams { workspace, kind, port, program, cwd, env } = params;
-    let LeaseKind::Dap = kind;
-    let workspace = session.workspace(&workspace)?.path;
+    let service = service(&params)?;
+    let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, .. } = params;
+    let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
     if !trusted {
         let hint = "trust the folder in the editor first".to_owned();
-        let message = format!("lease a debug port for {workspace}: its window does not trust the folder");
+        let message = format!("lease a debug port for {}: its window does not trust the folder", workspace.path);
         return Err(Failure::new(ErrorCode::BadRequest, message, Some(hint)));
     }
+    let rules = Rules::read(&workspace.debug_settings(), rustix::process::getuid().as_raw())?;
     let mut environment = (*caller).clone();
     environment.extend(env);
-    let cwd = cwd.map_or_else(|| workspace.clone(), |cwd| workspace.join(cwd));
-    let order = LeaseOrder { workspace, port, program, cwd, env: environment };
-    Ok(LeaseGranted { lease: session.debug().lease(order).await? })
+    let cwd = cwd.map_or_else(|| workspace.path.clone(), |cwd| workspace.path.join(cwd));
+    let program = program.or_else(|| headless.map(|target| target.target));
+    let order = LeaseOrder {
+        service,
+        rules,
+        workspace: workspace.path,
+        port,
+        any_port,
+        wait,
+        program,
+        purpose,
+        cwd,
+        env: environment,
+    };
+    tokio::select! {
+        lease = session.debug().lease(order) => Ok(LeaseGranted { lease: lease? }),
+        // Nobody would know of it; one who waited in turn gives the place up.
+        () = session.gone() => Err(Failure::new(ErrorCode::DaemonUnreachable, "the client has gone", None)),
+    }
+}
+
+fn service(params: &LeaseParams) -> Result<Service> {
+    let bad = |message: String| Failure::new(ErrorCode::BadRequest, message, None);
+    let LeaseParams { kind, headless, to, follow, .. } = params;
+    match (kind, headless, to) {
+        (LeaseKind::Dap, None, None) => Ok(Service::Dap { follow: *follow }),
+        (LeaseKind::Headless, Some(target), None) if !follow => Ok(Service::Headless(target.clone())),
+        (LeaseKind::Adopt, None, Some(to)) if !follow => Ok(Service::Adopt(to.parse().map_err(bad)?)),
+        _ => Err(bad("`headless` goes with the kind of that name, `to` with `adopt`, `follow` with `dap`".to_owned())),
+    }
 }

@@ -1,0 +1,360 @@
+//! A debug client that stays while the program it attached to by name ends and starts anew: what another tool rebuilds
+//! and runs (Air, a supervisor) is attached to again each time, in the one session.
+//!
+//! dlv serves one attachment; the lease starts the next dlv when one has ended. The relay says the client's `initialize`
+//! and `attach` to it, the process in the place of its name, and the client hears `initialized`, as after dlv's own
+//! restart: it sends its breakpoints again.
+//! State: the client's two requests, what it waits for, the processes that were attached to.
+//! Invariants: a process is attached to once; the process is looked for here (dlv looks at each process once, and
+//! misses one that it saw before its exec); a client that attaches by number, or launches, is served as by any relay.
+
+use std::collections::{HashMap, HashSet};
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+use tokio_util::bytes::BytesMut;
+
+use super::dap::codec::{self, Frame};
+use super::launch::{Launched, Launches};
+use super::process_tree;
+use super::relay::{DebugClient, RelayEnd};
+use super::upstream::{Connection, Upstream};
+
+/// Between two looks for the process.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long the next dlv may take to listen.
+const DLV_DEADLINE: Duration = Duration::from_secs(20);
+/// Between two tries to reach it.
+const DIAL_AGAIN: Duration = Duration::from_millis(5);
+/// The numbers of the relay's own requests to dlv, above those of any client.
+const OWN_INITIALIZE: i64 = 1 << 40;
+const OWN_ATTACH: i64 = OWN_INITIALIZE + 1;
+
+/// A process, and when it started.
+type Identity = (u32, u64);
+
+/// Serves `client` until it leaves. `cwd` and `launches` are as for any launch.
+pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
+    let (reader, writer) = client.stream.into_split();
+    let dlv = match dial(upstream).await {
+        Ok(dlv) => dlv,
+        Err(error) => {
+            tracing::warn!(%error, %upstream, "dlv does not answer");
+            return RelayEnd::DlvLeft;
+        }
+    };
+    let mut session = Following {
+        client: Half { reader, buffer: BytesMut::from(&client.opening[..]) },
+        to_client: writer,
+        dlv: Some(dlv),
+        initialize: None,
+        attach: None,
+        name: None,
+        attached: false,
+        leaving: false,
+        pending: HashMap::new(),
+        seen: HashSet::new(),
+        search: None,
+    };
+    match session.run(upstream, cwd, launches).await {
+        Ok(end) => end,
+        Err(error) => {
+            tracing::debug!(%error, "a session that follows its program broke");
+            RelayEnd::ClientLeft
+        }
+    }
+}
+
+/// One side of the conversation that is read.
+struct Half<R> {
+    reader: R,
+    buffer: BytesMut,
+}
+
+impl<R: tokio::io::AsyncRead + Unpin> Half<R> {
+    /// The next message; `None` at the end. May be dropped and called again.
+    async fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = codec::take_frame(&mut self.buffer).map_err(io::Error::other)? {
+                return Ok(Some(frame));
+            }
+            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+struct Dlv {
+    reader: Half<tokio::net::unix::OwnedReadHalf>,
+    writer: tokio::net::unix::OwnedWriteHalf,
+}
+
+struct Following {
+    client: Half<OwnedReadHalf>,
+    to_client: OwnedWriteHalf,
+    /// `None` while the program is waited for.
+    dlv: Option<Dlv>,
+    initialize: Option<Value>,
+    attach: Option<Value>,
+    /// What the program's command line begins with, once the client has said so.
+    name: Option<String>,
+    /// Whether the client's own `attach` was answered.
+    attached: bool,
+    /// Whether the client said goodbye.
+    leaving: bool,
+    /// Requests at dlv: number and command.
+    pending: HashMap<i64, String>,
+    /// Processes that were attached to.
+    seen: HashSet<Identity>,
+    search: Option<Pin<Box<dyn Future<Output = Identity> + Send>>>,
+}
+
+/// What happens next.
+enum Next {
+    Client(Option<Frame>),
+    Dlv(Option<Frame>),
+    Found(Identity),
+}
+
+impl Following {
+    async fn run(&mut self, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> io::Result<RelayEnd> {
+        loop {
+            let next = {
+                let Self { client, dlv, search, .. } = self;
+                let from_dlv = async {
+                    match dlv {
+                        Some(dlv) => dlv.reader.next().await,
+                        None => pending().await,
+                    }
+                };
+                let found = async {
+                    match search {
+                        Some(search) => search.await,
+                        None => pending().await,
+                    }
+                };
+                tokio::select! {
+                    frame = client.next() => Next::Client(frame?),
+                    frame = from_dlv => Next::Dlv(frame.unwrap_or(None)),
+                    process = found => Next::Found(process),
+                }
+            };
+            match next {
+                Next::Client(None) => return Ok(RelayEnd::ClientLeft),
+                Next::Client(Some(frame)) => {
+                    if let Some(end) = self.hear_client(&frame, cwd, launches).await? {
+                        return Ok(end);
+                    }
+                }
+                Next::Dlv(Some(frame)) => self.hear_dlv(&frame).await?,
+                Next::Dlv(None) if self.leaving || self.name.is_none() => return Ok(RelayEnd::DlvLeft),
+                // dlv ended without a word: its program with it.
+                Next::Dlv(None) => self.wait_for_the_next().await?,
+                Next::Found(process) => {
+                    self.search = None;
+                    self.attach_to(process, upstream).await?;
+                }
+            }
+        }
+    }
+
+    async fn hear_client(
+        &mut self,
+        frame: &Frame,
+        cwd: &Utf8Path,
+        launches: &Launches,
+    ) -> io::Result<Option<RelayEnd>> {
+        let Ok(message) = serde_json::from_slice::<Value>(frame.body()) else {
+            self.send(frame.whole()).await?;
+            return Ok(None);
+        };
+        let command = message["command"].as_str().unwrap_or_default().to_owned();
+        if let Some(launched) = Launched::in_frame(frame.body(), cwd) {
+            let (noted, heard) = oneshot::channel();
+            if launches.send((launched, noted)).await.is_ok() {
+                let _ = heard.await;
+            }
+        }
+        match command.as_str() {
+            "initialize" => self.initialize = Some(message.clone()),
+            "attach" => {
+                if let Some(name) = message["arguments"]["waitFor"].as_str().filter(|name| !name.is_empty()) {
+                    self.name = Some(name.to_owned());
+                    self.attach = Some(message);
+                    self.look_for_the_program();
+                    return Ok(None);
+                }
+            }
+            "disconnect" | "terminate" => {
+                self.leaving = true;
+                if self.dlv.is_none() || self.search.is_some() {
+                    self.respond(&message, true, None).await?;
+                    return Ok(Some(RelayEnd::ClientLeft));
+                }
+            }
+            _ => {}
+        }
+        if self.dlv.is_none() {
+            let threads = json!({ "threads": [] });
+            let is_threads = command == "threads";
+            self.respond(&message, is_threads, is_threads.then_some(&threads)).await?;
+            return Ok(None);
+        }
+        if let Some(seq) = message["seq"].as_i64().filter(|_| message["type"] == "request") {
+            self.pending.insert(seq, command);
+        }
+        self.send(frame.whole()).await?;
+        Ok(None)
+    }
+
+    async fn hear_dlv(&mut self, frame: &Frame) -> io::Result<()> {
+        let Ok(message) = serde_json::from_slice::<Value>(frame.body()) else {
+            return self.to_client.write_all(frame.whole()).await;
+        };
+        if message["type"] == "response" {
+            let seq = message["request_seq"].as_i64().unwrap_or_default();
+            match seq {
+                OWN_INITIALIZE => return Ok(()),
+                OWN_ATTACH => {
+                    if message["success"] == false {
+                        let why = message["body"]["error"]["format"].as_str().unwrap_or_default().to_owned();
+                        self.tell(&format!("{why}\n")).await?;
+                        self.wait_for_the_next().await?;
+                    }
+                    return Ok(());
+                }
+                _ => {}
+            }
+            if self.pending.remove(&seq).as_deref() == Some("attach") {
+                self.attached = message["success"] == true;
+            }
+        }
+        let over = message["type"] == "event" && message["event"] == "terminated";
+        if over && self.attached && !self.leaving {
+            return self.wait_for_the_next().await;
+        }
+        self.to_client.write_all(frame.whole()).await
+    }
+
+    /// The program has ended: lets this dlv go, and looks for the program's next start.
+    async fn wait_for_the_next(&mut self) -> io::Result<()> {
+        self.dlv = None;
+        for (seq, command) in std::mem::take(&mut self.pending) {
+            self.respond(&json!({ "seq": seq, "command": command }), false, None).await?;
+        }
+        // One that stopped at a breakpoint is shown so until it goes on.
+        let body = json!({ "threadId": 1, "allThreadsContinued": true });
+        self.say(&json!({ "seq": 0, "type": "event", "event": "continued", "body": body })).await?;
+        let name = self.name.clone().unwrap_or_default();
+        self.tell(&format!("{name} has ended; waiting for it to start again\n")).await?;
+        self.look_for_the_program();
+        Ok(())
+    }
+
+    fn look_for_the_program(&mut self) {
+        let (name, seen) = (self.name.clone().unwrap_or_default(), self.seen.clone());
+        self.search = Some(Box::pin(find(name, seen)));
+    }
+
+    async fn attach_to(&mut self, process: Identity, upstream: &Upstream) -> io::Result<()> {
+        self.seen.insert(process);
+        let Some(mut attach) = self.attach.clone() else { return Ok(()) };
+        if let Some(arguments) = attach["arguments"].as_object_mut() {
+            arguments.shift_remove("waitFor");
+            arguments.insert("processId".to_owned(), process.0.into());
+        }
+        if self.dlv.is_none() {
+            self.dlv = Some(dial(upstream).await?);
+            if let Some(mut initialize) = self.initialize.clone() {
+                initialize["seq"] = OWN_INITIALIZE.into();
+                self.send(&encode(&initialize)?).await?;
+            }
+        }
+        if self.attached {
+            attach["seq"] = OWN_ATTACH.into();
+            self.tell(&format!("attaching to process {}\n", process.0)).await?;
+        } else if let Some(seq) = attach["seq"].as_i64() {
+            self.pending.insert(seq, "attach".to_owned());
+        }
+        self.send(&encode(&attach)?).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.dlv {
+            // One that ends is heard of by its reader.
+            Some(dlv) => dlv.writer.write_all(bytes).await.or(Ok(())),
+            None => Ok(()),
+        }
+    }
+
+    async fn respond(&mut self, request: &Value, success: bool, body: Option<&Value>) -> io::Result<()> {
+        let message = if success { Value::Null } else { "the program is not running; it is waited for".into() };
+        self.say(&json!({
+            "seq": 0, "type": "response", "request_seq": request["seq"], "command": request["command"],
+            "success": success, "message": message, "body": body,
+        }))
+        .await
+    }
+
+    /// A line for the debug console.
+    async fn tell(&mut self, text: &str) -> io::Result<()> {
+        let body = json!({ "category": "console", "output": text });
+        self.say(&json!({ "seq": 0, "type": "event", "event": "output", "body": body })).await
+    }
+
+    async fn say(&mut self, message: &Value) -> io::Result<()> {
+        self.to_client.write_all(&encode(message)?).await
+    }
+}
+
+fn encode(message: &Value) -> io::Result<Vec<u8>> {
+    codec::encode(message).map_err(io::Error::other)
+}
+
+/// Connects to the lease's dlv, which may be about to listen: it is this lease's alone, so nobody is disturbed.
+async fn dial(upstream: &Upstream) -> io::Result<Dlv> {
+    let until = Instant::now() + DLV_DEADLINE;
+    loop {
+        match upstream.dial().await {
+            Ok(Connection::Unix(stream)) => {
+                let (reader, writer) = stream.into_split();
+                return Ok(Dlv { reader: Half { reader, buffer: BytesMut::new() }, writer });
+            }
+            Ok(Connection::Tcp(_)) => return Err(io::ErrorKind::Unsupported.into()),
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => sleep(DIAL_AGAIN).await,
+        }
+    }
+}
+
+/// Waits for a process whose command line begins with `name` and that was not `seen`.
+async fn find(name: String, seen: HashSet<Identity>) -> Identity {
+    loop {
+        let (wanted, known) = (name.clone(), seen.clone());
+        // A look that panics has found nothing.
+        if let Ok(Some(process)) = spawn_blocking(move || look(&wanted, &known)).await {
+            return process;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn look(name: &str, seen: &HashSet<Identity>) -> Option<Identity> {
+    process_tree::all_pids().into_iter().find_map(|pid| {
+        if !process_tree::arguments(pid).join(" ").starts_with(name) {
+            return None;
+        }
+        let process = (pid, process_tree::start_ticks(pid)?);
+        (!seen.contains(&process)).then_some(process)
+    })
+}

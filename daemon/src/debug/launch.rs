@@ -1,0 +1,172 @@
+//! What a debug client asks dlv to debug: read from its `launch` or `attach` as that passes, before dlv sees it.
+//!
+//! It names the program for the listing, and says where dlv will leave a binary if it is killed: a client may choose
+//! both dlv's folder (`dlvCwd`) and the binary's path (`output`).
+//! Invariants: bytes reach dlv as they came; what is no DAP is passed on unread, and dlv says what it thinks of it.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::bytes::BytesMut;
+
+use super::dap::codec;
+
+/// What a client asked dlv to debug.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Launched {
+    /// In words: a package, a binary, `process 7`.
+    pub(super) program: Option<String>,
+    /// The folder that dlv changes to, where that is asked of it.
+    pub(super) dlv_cwd: Option<Utf8PathBuf>,
+    /// The binary that dlv builds, where the client named it.
+    pub(super) output: Option<Utf8PathBuf>,
+}
+
+/// Tells the session; the launch goes on when it has noted what dlv may leave.
+pub(super) type Launches = mpsc::Sender<(Launched, oneshot::Sender<()>)>;
+
+/// The parts of a request that count here. Clients send more, and everything may be missing.
+#[derive(Debug, Default, Deserialize)]
+struct Request {
+    #[serde(default)]
+    command: String,
+    #[serde(default)]
+    arguments: serde_json::Value,
+}
+
+impl Launched {
+    /// What the message in `frame` asks; `None` where it is neither `launch` nor `attach`. `cwd` is dlv's folder.
+    pub(super) fn in_frame(frame: &[u8], cwd: &Utf8Path) -> Option<Self> {
+        let request: Request = serde_json::from_slice(frame).ok()?;
+        let text = |name: &str| {
+            let value = request.arguments.get(name)?.as_str()?;
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        match request.command.as_str() {
+            "launch" => {
+                let dlv_cwd = text("dlvCwd").map(|folder| cwd.join(folder));
+                // The other modes build nothing: what `output` names then is not dlv's.
+                let builds = matches!(text("mode").as_deref(), None | Some("debug" | "test"));
+                let output = text("output").filter(|_| builds);
+                let output = output.map(|output| dlv_cwd.as_deref().unwrap_or(cwd).join(output));
+                Some(Self { program: text("program"), dlv_cwd, output })
+            }
+            "attach" => {
+                let process = request.arguments.get("processId").and_then(serde_json::Value::as_i64);
+                let process = process.filter(|pid| *pid > 0).map(|pid| format!("process {pid}"));
+                Some(Self { program: text("waitFor").or(process), ..Self::default() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Passes whole messages on until one of them was a launch or an attach, and the session has heard of it.
+pub(super) async fn pass_launch(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    opening: &[u8],
+    cwd: &Utf8Path,
+    launches: &Launches,
+) -> io::Result<()> {
+    let mut buffer = BytesMut::from(opening);
+    loop {
+        while let Ok(Some(frame)) = codec::take_frame(&mut buffer) {
+            let launched = Launched::in_frame(frame.body(), cwd);
+            if let Some(launched) = &launched {
+                let (noted, heard) = oneshot::channel();
+                // A session that is ending notes nothing, and ends dlv.
+                if launches.send((launched.clone(), noted)).await.is_ok() {
+                    let _ = heard.await;
+                }
+            }
+            to.write_all(frame.whole()).await?;
+            if launched.is_some() {
+                return to.write_all(&buffer).await;
+            }
+        }
+        if codec::is_broken(&buffer) || from.read_buf(&mut buffer).await? == 0 {
+            return to.write_all(&buffer).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+    use serde_json::json;
+    use tokio::sync::mpsc;
+
+    use super::{Launched, pass_launch};
+    use crate::debug::dap::codec;
+
+    #[test]
+    fn what_is_asked() {
+        let cwd = Utf8Path::new("/w");
+        let launched = |program: Option<&str>, dlv_cwd: Option<&str>, output: Option<&str>| {
+            let path = |path: Option<&str>| path.map(Into::into);
+            Some(Launched { program: program.map(str::to_owned), dlv_cwd: path(dlv_cwd), output: path(output) })
+        };
+        for (command, arguments, expected, why) in [
+            ("initialize", json!({}), None, "nothing is launched"),
+            ("launch", json!({ "program": "./cmd/api" }), launched(Some("./cmd/api"), None, None), "the usual form"),
+            (
+                "launch",
+                json!({ "mode": "debug", "program": ".", "dlvCwd": "sub", "output": "bin/x" }),
+                launched(Some("."), Some("/w/sub"), Some("/w/sub/bin/x")),
+                "the output counts from dlv's folder",
+            ),
+            (
+                "launch",
+                json!({ "mode": "test", "program": ".", "output": "/tmp/x" }),
+                launched(Some("."), None, Some("/tmp/x")),
+                "tests are built, too",
+            ),
+            (
+                "launch",
+                json!({ "mode": "exec", "program": "./x", "output": "./x" }),
+                launched(Some("./x"), None, None),
+                "what dlv did not build is not removed",
+            ),
+            ("attach", json!({ "processId": 7 }), launched(Some("process 7"), None, None), "by number"),
+            ("attach", json!({ "waitFor": "./tmp/main" }), launched(Some("./tmp/main"), None, None), "by name"),
+            ("launch", json!("nonsense"), launched(None, None, None), "nothing that we understand"),
+        ] {
+            let message = json!({ "seq": 1, "type": "request", "command": command, "arguments": arguments });
+            assert_eq!(Launched::in_frame(message.to_string().as_bytes(), cwd), expected, "{why}");
+        }
+        assert_eq!(Launched::in_frame(b"[}", cwd), None);
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_as_they_came() {
+        let message = |command: &str| codec::encode(&json!({ "command": command, "arguments": {} })).expect("frame");
+        let whole = [message("initialize"), message("launch"), message("threads")].concat();
+        for (bytes, tells, why) in [
+            (whole.clone(), 1, "three messages"),
+            (b"Content-Length: 2\r\n\r\n[}".to_vec(), 0, "no DAP"),
+            (b"Content-Length: x\r\n\r\n{}".to_vec(), 0, "a broken header"),
+            (whole[..whole.len() - 10].to_vec(), 1, "cut off"),
+        ] {
+            let (launches, mut heard) = mpsc::channel(1);
+            let session = tokio::spawn(async move {
+                let mut count = 0;
+                while let Some((_, noted)) = heard.recv().await {
+                    count += 1;
+                    drop(noted);
+                }
+                count
+            });
+            let (opening, mut rest) = bytes.split_at(10);
+            let mut passed = Vec::new();
+            pass_launch(&mut rest, &mut passed, opening, "/w".into(), &launches).await.expect("passed");
+            passed.extend_from_slice(rest);
+            drop(launches);
+            assert_eq!(passed, bytes, "{why}");
+            assert_eq!(session.await.expect("session"), tells, "{why}");
+        }
+    }
+}
