@@ -2,8 +2,10 @@
 
 mod devcontainer;
 pub(crate) mod engine;
+mod plain;
 
 use devcontainer::DevContainer;
+use plain::PlainContainer;
 
 use crate::sandbox::Sandbox;
 
@@ -98,4 +100,28 @@ fn hooks_of_burrow_run_when_the_reference_runs_its_own() {
     container.restart();
     container.up().exits(0);
     assert_eq!(counts(&container), [(1, 1), (1, 1), (1, 1), (2, 2), (3, 3)], "a new start");
+}
+
+/// A tool leaves a mark in the home directory before each hook. A home on a volume outlives the container that it was made
+/// in, so what counts is which of the two is older.
+#[test]
+fn marks_of_a_tool_are_held_against_the_containers_age() {
+    let cases = [
+        (None, "succeeded", Some("x\n"), "no tool was here: Burrow runs the hooks"),
+        (Some("now"), "external", None, "a tool runs them"),
+        (Some("2001-01-01"), "external", None, "another container's mark: nobody can tell, so they are left alone"),
+    ];
+    for (mark, expected, ran, why) in cases {
+        let container = PlainContainer::start(Sandbox::bare().hook("postCreate", "echo x >> ran"));
+        if let Some(date) = mark {
+            let line = format!("mkdir ~/.devcontainer && touch -d {date} ~/.devcontainer/.postCreateCommandMarker");
+            container.exec(["sh", "-c", &line]).exits(0);
+        }
+        container.exec(["burrow", "up"]);
+        let hooks = container.exec(["burrow", "hook", "list", "--json"]).json();
+        assert_eq!(hooks[0]["state"], expected, "{why}: {hooks:#}");
+        assert_eq!(container.sandbox().read("ran").as_deref(), ran, "{why}");
+        let told = container.exec(["burrow", "status"]).stdout().contains("is unclear");
+        assert_eq!(told, mark == Some("2001-01-01"), "{why}");
+    }
 }

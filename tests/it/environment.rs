@@ -58,3 +58,16 @@ fn hooks_run_in_the_folder_that_the_file_names() {
     sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
     assert_eq!(sandbox.read("service/cwd").unwrap().trim_end(), sandbox.workspace().join("service"));
 }
+
+/// The standard knows no such hook; people write it all the same.
+#[test]
+fn the_alias_of_on_startup_is_heard_and_told_with_its_place() {
+    let text = "{\n  \"onStartupCommand\": \"echo x >> started\",\n}";
+    let sandbox = Sandbox::bare().write(".devcontainer/devcontainer.json", text);
+    sandbox.burrow(["hook", "run", "onStartup"]).exits(0);
+    assert_eq!(sandbox.read("started").as_deref(), Some("x\n"));
+    let reasons = sandbox.workspace_status().reasons;
+    let told = reasons.iter().find(|reason| reason.message.contains("customizations.burrow.hooks.onStartup"));
+    let told = &told.unwrap_or_else(|| panic!("it is told: {reasons:?}")).message;
+    assert!(told.starts_with(".devcontainer/devcontainer.json:2:23: "), "{told}");
+}

@@ -2,7 +2,7 @@
 //!
 //! On drop the container and its image are removed.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,10 +53,7 @@ impl DevContainer {
 
     /// `devcontainer up`: makes or starts it, and runs the hooks that the CLI finds due.
     pub(crate) fn up(&mut self) -> Run {
-        // The CLI builds every Feature under one name: two builds at a time would take each other's binary.
-        let file = Sandbox::cache_dir().join("devcontainer-build.lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(file).unwrap();
-        lock.lock().unwrap();
+        let lock = lock_builds();
         let run = self.cli("up");
         drop(lock);
         self.id = run.json()["containerId"].as_str().map(str::to_owned);
@@ -122,7 +119,17 @@ impl Drop for DevContainer {
                 eprintln!("the daemon's log in the container:\n{}", String::from_utf8_lossy(&log.stdout));
             }
             docker(["rm", "--force", "--volumes", id]);
+            let _lock = lock_builds();
             docker(["rmi", image]);
         }
     }
+}
+
+/// The CLI builds every Feature under one name, so two builds at a time would take each other's binary; and an image that is
+/// removed takes the layers along that a build is about to use.
+fn lock_builds() -> File {
+    let file = Sandbox::cache_dir().join("devcontainer-build.lock");
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(file).unwrap();
+    lock.lock().unwrap();
+    lock
 }

@@ -201,6 +201,9 @@ fn narrow(number: usize) -> u32 {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::Document;
 
     #[test]
@@ -228,5 +231,88 @@ mod tests {
     #[test]
     fn an_empty_text_is_no_object() {
         assert!(!Document::parse("// nothing\n").unwrap().root().is_object());
+    }
+
+    /// Any JSON value.
+    fn value() -> impl Strategy<Value = Value> {
+        let text = "[a-z\"\\\\/é😀\n\t]{0,6}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((text, inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Writes `value` with what JSONC allows between its parts; `noise` is taken in turn.
+    fn write(value: &Value, noise: &mut impl Iterator<Item = &'static str>, to: &mut String) {
+        let list = |open,
+                    close,
+                    parts: Vec<(Option<&String>, &Value)>,
+                    noise: &mut dyn Iterator<Item = &'static str>,
+                    to: &mut String| {
+            let mut noise = noise;
+            to.push(open);
+            let count = parts.len();
+            for (index, (key, value)) in parts.into_iter().enumerate() {
+                to.push_str(noise.next().unwrap());
+                if let Some(key) = key {
+                    to.push_str(&Value::from(key.as_str()).to_string());
+                    to.push_str(noise.next().unwrap());
+                    to.push(':');
+                }
+                write(value, &mut noise, to);
+                // A comma after the last is what occurs in the wild.
+                if index + 1 < count || noise.next().unwrap().len().is_multiple_of(2) {
+                    to.push(',');
+                }
+            }
+            to.push_str(noise.next().unwrap());
+            to.push(close);
+        };
+        to.push_str(noise.next().unwrap());
+        match value {
+            Value::Array(elements) => list('[', ']', elements.iter().map(|it| (None, it)).collect(), noise, to),
+            Value::Object(pairs) => list('{', '}', pairs.iter().map(|(key, it)| (Some(key), it)).collect(), noise, to),
+            leaf => to.push_str(&leaf.to_string()),
+        }
+        to.push_str(noise.next().unwrap());
+    }
+
+    const NOISE: [&str; 7] = ["", " ", "\n", "\r\n\t", "// } \"x\" é\n", "/* ] , \n */", "/**/"];
+
+    proptest! {
+        #[test]
+        fn comments_and_trailing_commas_change_nothing(value in value(), noise in prop::collection::vec(prop::sample::select(&NOISE[..]), 1..16)) {
+            let mut text = String::new();
+            write(&value, &mut noise.into_iter().cycle(), &mut text);
+            let document = Document::parse(&text);
+            prop_assert!(document.is_ok(), "{text:?}: {document:?}");
+            let read: Value = document.unwrap().root().decode().unwrap();
+            prop_assert_eq!(read, value, "{}", text);
+        }
+
+        /// The first character that cannot be read is where the mistake is.
+        #[test]
+        fn a_mistake_is_told_where_it_is(before in prop::collection::vec(prop::sample::select(&NOISE[..]), 0..6)) {
+            let before = before.concat();
+            let text = format!("{{{before}\"a\": @}}");
+            let at = text.find('@').unwrap();
+            let fault = Document::parse(&text).unwrap_err();
+            prop_assert_eq!(fault.place, super::place(&text, at), "{:?}: {}", text, fault.why);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(\\{|\\}|\\[|\\]|,|:|\"|\\\\|u00e9|//|/\\*|\\*/|null|-|1e|é|😀|\n|\r| ){0,32}") {
+            if let Ok(document) = Document::parse(&text) {
+                let _ = document.root().decode::<Value>();
+            }
+        }
     }
 }

@@ -76,6 +76,8 @@ fn value<'a>(variable: &'a str, context: &Substitution<'a>) -> Value<'a> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+
     use super::{SubstituteError, Substitution, substitute};
 
     #[test]
@@ -97,5 +99,42 @@ mod tests {
         }
         let no_name = SubstituteError::NoName { variable: "${containerEnv:}".to_owned() };
         assert_eq!(substitute("${containerEnv:}", &context), Err(no_name), "a name is needed");
+    }
+
+    /// A part of a text, and what must become of it.
+    fn part() -> impl Strategy<Value = (String, Option<String>)> {
+        // No `$`, so that no variable begins by chance.
+        let literal = "[a-z{}: /é]{0,6}".prop_map(|text: String| (text.clone(), Some(text)));
+        let default = "[a-z /é{]{0,4}";
+        let set = (default, prop::bool::ANY).prop_map(|(default, given)| {
+            let written =
+                if given { format!("${{containerEnv:SET:{default}}}") } else { "${containerEnv:SET}".to_owned() };
+            (written, Some("value".to_owned()))
+        });
+        let missing = (prop::sample::select(vec!["containerEnv:NONE", "localEnv:SET", "env:SET"]), default, default)
+            .prop_map(|(name, default, rest)| (format!("${{{name}:{default}:{rest}}}"), Some(default)));
+        let empty = prop::sample::select(vec!["${containerEnv:NONE}", "${localEnv:HOME}", "${containerEnv:EMPTY:x}"])
+            .prop_map(|written| (written.to_owned(), Some(String::new())));
+        let unknown = "\\$\\{(other|containerenv|)(:[a-z]{0,3}){0,2}\\}".prop_map(|text| (text.clone(), Some(text)));
+        let nameless = prop::sample::select(vec!["${containerEnv:}", "${containerEnv}", "${localEnv::x}"])
+            .prop_map(|written| (written.to_owned(), None));
+        prop_oneof![8 => literal, 4 => set, 4 => missing, 2 => empty, 2 => unknown, 1 => nameless]
+    }
+
+    proptest! {
+        #[test]
+        fn each_part_becomes_what_it_must(parts in prop::collection::vec(part(), 0..8)) {
+            let env = BTreeMap::from([("SET".to_owned(), "value".to_owned()), ("EMPTY".to_owned(), String::new())]);
+            let context = Substitution { workspace: "/w".into(), env: &env, container_id: "id" };
+            let text: String = parts.iter().map(|(written, _)| written.as_str()).collect();
+            let expected: Option<String> = parts.into_iter().map(|(_, expected)| expected).collect();
+            prop_assert_eq!(substitute(&text, &context).ok(), expected, "{}", text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(\\$|\\{|\\}|:|containerEnv|localEnv|A|é|😀){0,24}") {
+            let context = Substitution { workspace: "/".into(), env: &BTreeMap::new(), container_id: "" };
+            let _ = substitute(&text, &context);
+        }
     }
 }
