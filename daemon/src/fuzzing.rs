@@ -11,8 +11,8 @@ use tokio_util::bytes::BytesMut;
 use crate::debug;
 use crate::debug::dap::codec;
 use crate::workspace::files::devcontainer::{self, Settings};
-use crate::workspace::files::{air, dotenv, glob};
 use crate::workspace::files::substitute::{Substitution, substitute};
+use crate::workspace::files::{air, dotenv, glob};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);

@@ -7,8 +7,8 @@ mod daemon; // start, memory, calls
 mod debugging; // from nothing to a breakpoint
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
-mod reload; // from a save to what runs
 mod relay; // the relay against none
+mod reload; // from a save to what runs
 mod report; // samples, and how they are printed
 #[path = "../it/wire.rs"]
 mod wire;

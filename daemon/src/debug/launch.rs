@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec;
+use super::reload::{Held, Reloads};
 
 /// What a client asked dlv to debug.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,18 +65,26 @@ impl Launched {
     }
 }
 
-/// Passes whole messages on until one of them was a launch or an attach, and the session has heard of it.
+/// Passes whole messages on until one of them was a launch or an attach, and the session has heard of it. A launch that is
+/// to reload is not passed on, but given back.
 pub(super) async fn pass_launch(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     opening: &[u8],
     cwd: &Utf8Path,
     launches: &Launches,
-) -> io::Result<()> {
+    reloads: Option<&Reloads>,
+) -> io::Result<Option<Held>> {
     let mut buffer = BytesMut::from(opening);
     loop {
         while let Ok(Some(frame)) = codec::take_frame(&mut buffer) {
+            let held = reloads.and_then(|reloads| reloads.hold(frame.body(), cwd));
             let launched = Launched::in_frame(frame.body(), cwd);
+            // What is held back is built here, not by dlv.
+            let launched = launched.map(|launched| match held {
+                Some(_) => Launched { output: None, ..launched },
+                None => launched,
+            });
             if let Some(launched) = &launched {
                 let (noted, heard) = oneshot::channel();
                 // A session that is ending notes nothing, and ends dlv.
@@ -83,13 +92,16 @@ pub(super) async fn pass_launch(
                     let _ = heard.await;
                 }
             }
+            if let Some(held) = held {
+                return Ok(Some(held.followed_by(buffer)));
+            }
             to.write_all(frame.whole()).await?;
             if launched.is_some() {
-                return to.write_all(&buffer).await;
+                return to.write_all(&buffer).await.map(|()| None);
             }
         }
         if codec::is_broken(&buffer) || from.read_buf(&mut buffer).await? == 0 {
-            return to.write_all(&buffer).await;
+            return to.write_all(&buffer).await.map(|()| None);
         }
     }
 }
@@ -162,7 +174,7 @@ mod tests {
             });
             let (opening, mut rest) = bytes.split_at(10);
             let mut passed = Vec::new();
-            pass_launch(&mut rest, &mut passed, opening, "/w".into(), &launches).await.expect("passed");
+            pass_launch(&mut rest, &mut passed, opening, "/w".into(), &launches, None).await.expect("passed");
             passed.extend_from_slice(rest);
             drop(launches);
             assert_eq!(passed, bytes, "{why}");

@@ -11,11 +11,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::ReloadContext;
-use super::{engine, rebuild};
 use super::error::ReloadError;
 use super::folder::ReloadId;
 use super::messages::ReloadRequest;
 use super::queue::Queue;
+use super::{engine, rebuild};
 use crate::durable;
 use crate::process;
 

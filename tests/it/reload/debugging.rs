@@ -25,8 +25,7 @@ fn ticking(version: &str) -> String {
 }
 
 fn sandbox() -> Sandbox {
-    let sandbox =
-        Sandbox::new().write("main.go", &ticking("one")).with_tools().limit(Duration::from_secs(500));
+    let sandbox = Sandbox::new().write("main.go", &ticking("one")).with_tools().limit(Duration::from_secs(500));
     sandbox.burrow(["up", "--only", "tools"]).exits(0);
     sandbox
 }
@@ -103,7 +102,8 @@ impl Editor {
 
     fn console(&mut self, text: &str) -> Value {
         self.wait(text, |message| {
-            message["event"] == "output" && message["body"]["output"].as_str().is_some_and(|output| output.contains(text))
+            message["event"] == "output"
+                && message["body"]["output"].as_str().is_some_and(|output| output.contains(text))
         })
     }
 
@@ -185,7 +185,10 @@ fn a_session_lives_through_changes() {
     assert_eq!(editor.version(), "\"three\"");
 
     // It ends by itself: the session does not.
-    editor.done("setBreakpoints", &json!({ "source": { "path": sandbox.workspace().join("main.go") }, "breakpoints": [] }));
+    editor.done(
+        "setBreakpoints",
+        &json!({ "source": { "path": sandbox.workspace().join("main.go") }, "breakpoints": [] }),
+    );
     editor.done("continue", &json!({ "threadId": 1 }));
     sandbox.change("stop", "");
     editor.console("it is started again by the next change");
@@ -213,7 +216,8 @@ fn a_session_lives_through_changes() {
     assert_nothing_left(&sandbox);
     assert!(!sandbox.read("main.go").expect("main.go").is_empty());
     let left = sandbox.workspace().read_dir_utf8().expect("workspace").flatten();
-    let left: Vec<_> = left.map(|entry| entry.file_name().to_owned()).filter(|name| name.contains("debug_bin")).collect();
+    let left: Vec<_> =
+        left.map(|entry| entry.file_name().to_owned()).filter(|name| name.contains("debug_bin")).collect();
     assert_eq!(left, Vec::<String>::new(), "nothing is built into the workspace");
 }
 

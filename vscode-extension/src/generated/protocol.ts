@@ -137,6 +137,14 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** Params of `burrow/reload/follow`. */
+export type FollowReloadParams = {
+  /** The reload's name. */
+  id: string;
+  /** How long to wait for something to happen. */
+  waitMs: number;
+};
+
 /** How a program under `dlv --headless` comes about. */
 export type HeadlessMode =
   /** Built from a package. */
@@ -309,6 +317,11 @@ export type LeaseParams = {
   to: string | null;
   /** For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts. */
   follow: boolean;
+  /**
+   * For `dap`: whether a launched program is built and restarted when its files change, where its launch has no
+   * `reload` attribute; else as the settings say.
+   */
+  reload: boolean | null;
 };
 
 /** The state of a lease. */
@@ -1140,6 +1153,10 @@ export const ERROR_CODES = {
   BUR509: "port-outside",
   /** Nobody listens where the debug adapter should be. */
   BUR510: "no-adapter",
+  /** The settings of a reload make no sense. */
+  BUR601: "reload-settings",
+  /** There is no such reload. */
+  BUR602: "reload-unknown",
 } as const;
 
 /** A code of the registry. */

@@ -70,7 +70,7 @@ impl std::fmt::Debug for Reloads {
 #[derive(Debug)]
 pub(super) struct Held {
     wish: Wish,
-    pub(super) rest: BytesMut,
+    rest: BytesMut,
 }
 
 impl Reloads {
@@ -81,9 +81,9 @@ impl Reloads {
 }
 
 impl Held {
-    /// The package, for the listing.
-    pub(super) fn package(&self) -> String {
-        self.wish.package.clone()
+    /// The same, with what the client said after the launch.
+    pub(super) fn followed_by(self, rest: BytesMut) -> Self {
+        Self { rest, ..self }
     }
 }
 

@@ -167,11 +167,17 @@ mod tests {
         let told = wish.to_dlv("/out/p".into());
         assert_eq!((&told["arguments"], &told["seq"]), (&expected, &json!(2)), "the answer finds its request");
         let restart = wish.restart("/out/p".into());
-        assert_eq!((&restart["arguments"]["rebuild"], &restart["arguments"]["request"]), (&json!(false), &json!("launch")));
+        assert_eq!(
+            (&restart["arguments"]["rebuild"], &restart["arguments"]["request"]),
+            (&json!(false), &json!("launch"))
+        );
     }
 
     #[test]
     fn flags_are_words() {
-        assert_eq!(words(r#"-tags=a  -ldflags='-X main.v=1 2' "x y" ''"#), ["-tags=a", "-ldflags=-X main.v=1 2", "x y", ""]);
+        assert_eq!(
+            words(r#"-tags=a  -ldflags='-X main.v=1 2' "x y" ''"#),
+            ["-tags=a", "-ldflags=-X main.v=1 2", "x y", ""]
+        );
     }
 }

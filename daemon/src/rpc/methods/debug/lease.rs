@@ -4,12 +4,13 @@
 use burrow_protocol::debug::{LeaseGranted, LeaseKind, LeaseParams};
 use burrow_protocol::error::ErrorCode;
 
-use crate::debug::{LeaseOrder, Rules, Service};
+use crate::debug::{LeaseOrder, ReloadRules, Rules, Service};
 use crate::process::Caller;
 use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
     let service = service(&params)?;
+    let params_reload = params.reload;
     let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, .. } = params;
     let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
@@ -19,6 +20,9 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         return Err(Failure::new(ErrorCode::BadRequest, message, Some(hint)));
     }
     let rules = Rules::read(&workspace.debug_settings(), rustix::process::getuid().as_raw())?;
+    let settings = workspace.settings().burrow.reload.clone();
+    let by_default = params_reload.unwrap_or(settings.on_save);
+    let reload = ReloadRules { by_default, when_stopped: settings.when_stopped };
     let mut environment = (*caller).clone();
     environment.extend(env);
     let cwd = cwd.map_or_else(|| workspace.path.clone(), |cwd| workspace.path.join(cwd));
@@ -34,6 +38,7 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         purpose,
         cwd,
         env: environment,
+        reload,
     };
     tokio::select! {
         lease = session.debug().lease(order) => Ok(LeaseGranted { lease: lease? }),
