@@ -6,7 +6,9 @@
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::error::ErrorCode;
@@ -17,6 +19,8 @@ use burrow_protocol::settings::DebugSettings;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +44,9 @@ use crate::workspace::files::devcontainer::Settings;
 pub const BUILD: &str = env!("BURROW_BUILD");
 
 const SCHEMA: u32 = 1;
+
+/// How long background services have to end with the daemon.
+const SERVICES_END: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +205,10 @@ pub struct Core {
     watcher: Arc<Watcher>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    /// Ends the hook engines: after `cancel`, when they have ended their services.
+    end_hooks: CancellationToken,
+    /// Another daemon takes over: it finds hooks and services as they are.
+    handed_over: AtomicBool,
 }
 
 /// One open workspace: its path and its services.
@@ -276,6 +287,8 @@ pub async fn run(
         watcher,
         tasks: TaskTracker::new(),
         cancel: cancel.clone(),
+        end_hooks: CancellationToken::new(),
+        handed_over: AtomicBool::new(false),
     });
     // Set here and nowhere else.
     let _ = tools.0.set(Arc::downgrade(&core));
@@ -296,7 +309,8 @@ pub async fn run(
     tracing::info!("stopping");
     sessions.close();
     sessions.wait().await;
-    if let Err(error) = debugging.await {
+    let (debugging, ()) = tokio::join!(debugging, core.end_services());
+    if let Err(error) = debugging {
         tracing::error!(%error, "the debug ports were not ended in order");
     }
     if let Err(error) = reloading.await {
@@ -347,6 +361,7 @@ impl Core {
             let written = tokio::task::spawn_blocking(move || durable::replace(&path, start_id.as_bytes())).await;
             written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         }
+        self.handed_over.store(params.restart, Ordering::Relaxed);
         let cancel = self.cancel.clone();
         // The answer goes out first: the session ends with the daemon.
         tokio::spawn(async move {
@@ -364,6 +379,21 @@ impl Core {
                 tracing::warn!(path = %workspace.path, %error, "left hooks to their shims");
             }
         }
+    }
+
+    /// Ends the background services, but where another daemon takes them over; then the hook engines.
+    async fn end_services(&self) {
+        if !self.handed_over.load(Ordering::Relaxed) {
+            let mut ends = JoinSet::new();
+            let open = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for workspace in open.into_values() {
+                ends.spawn(async move { workspace.hooks.stop_services().await });
+            }
+            if timeout(SERVICES_END, ends.join_all()).await.is_err() {
+                tracing::error!("left background services to their shims: they do not end");
+            }
+        }
+        self.end_hooks.cancel();
     }
 
     /// Opens every workspace that an earlier daemon knew and whose folder is still there. Blocks.
@@ -400,7 +430,7 @@ impl Core {
             debug_ports: self.config.ports.clone(),
             publisher: publisher.clone(),
         });
-        self.tasks.spawn(actor.run(self.cancel.clone()));
+        self.tasks.spawn(actor.run(self.end_hooks.clone()));
         let (toolchain, actor) = Toolchain::build(ToolchainContext {
             workspace: path.clone(),
             state: self.config.state.clone(),

@@ -106,6 +106,8 @@ registry! {
     SpawnFailed = 306 "spawn-failed";
     /// How the run ended is not known: its shim died.
     RunInterrupted = 307 "run-interrupted";
+    /// A command of a hook would wait for its own end.
+    WaitsForItself = 308 "waits-for-itself";
 
     /// There is no Go on PATH.
     NoGo = 401 "no-go";

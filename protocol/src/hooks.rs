@@ -38,7 +38,7 @@ wire! {
         Pending,
         /// Due, held back by what `blockedBy` names.
         Blocked,
-        /// A shim has it.
+        /// A shim has it, or it is about to be started anew.
         Running,
         /// Exit code 0.
         Succeeded,
@@ -104,8 +104,23 @@ wire! {
         pub signal: Option<i32>,
         /// Why it is in this state, in a few words.
         pub reason: Option<String>,
+        /// What holds it back: `HOOK` or `HOOK/COMMAND`.
+        #[serde(default)]
+        pub blocked_by: Option<String>,
         /// Whether the command is another one than the one that ran.
         pub changed: bool,
+        /// How often it was started for this container or this start.
+        #[serde(default)]
+        pub attempt: u32,
+        /// Whether its failure holds nothing back.
+        #[serde(default)]
+        pub optional: bool,
+        /// Whether it is a service: one that is `ready` counts as done while it runs.
+        #[serde(default)]
+        pub background: bool,
+        /// Whether a service is ready.
+        #[serde(default)]
+        pub ready: bool,
     }
 
     /// Params of `burrow/hooks/up`: run what is due of onCreate, updateContent, postCreate and postStart.
@@ -170,12 +185,19 @@ wire! {
         pub workspace: String,
         /// Which run.
         pub run_id: String,
+        /// One command of it, else all.
+        #[serde(default)]
+        pub command: Option<String>,
     }
 
     /// What a request to run hooks started. The work goes on in the daemon.
     pub struct StartedHooks {
-        /// The runs that were started or queued, in their order. Empty: nothing was due.
+        /// The runs that were started or queued, in their order. Empty: nothing was due, or nothing that the caller may
+        /// wait for.
         pub runs: Vec<String>,
+        /// What the caller should know of them.
+        #[serde(default)]
+        pub notes: Vec<String>,
     }
 
     /// Params of `burrow/hooks/await`: answers when the hook (or every queued one) no longer waits or runs.
@@ -224,6 +246,21 @@ wire! {
         pub state: HookState,
         /// Its commands' names, in order.
         pub commands: Vec<String>,
+        /// How each of them stands, in the same order.
+        #[serde(default)]
+        pub standings: Vec<CommandStanding>,
+    }
+
+    /// How one command of a run stands or ended.
+    pub struct CommandStanding {
+        /// Its name.
+        pub name: String,
+        /// Its state; `pending` where it was not started.
+        pub state: HookState,
+        /// Why it is in this state, in a few words.
+        pub reason: Option<String>,
+        /// How its earlier starts within the run ended, oldest first.
+        pub attempts: Vec<String>,
     }
 
     /// Params of `burrow/hooks/readLog`.
@@ -238,6 +275,12 @@ wire! {
         pub offset: SafeInt,
         /// Where there is nothing at `offset` yet: wait this long for it.
         pub wait_ms: u32,
+        /// Which start of the command within the run, from 1; `offset` counts within it. 0: the first that is kept.
+        #[serde(default)]
+        pub attempt: u32,
+        /// A service that is ready counts as ended.
+        #[serde(default)]
+        pub until_ready: bool,
     }
 
     /// A piece of a log.
@@ -250,6 +293,9 @@ wire! {
         pub cut: SafeInt,
         /// Whether the command has ended and nothing follows.
         pub ended: bool,
+        /// The start of the command to ask for next: a later one where this one has ended and been read.
+        #[serde(default)]
+        pub attempt: u32,
     }
 
     /// The bytes of one read.

@@ -1,5 +1,10 @@
 //! Lifecycle hooks through the real binary: once means once, a failure is seen and holds back, nothing is lost.
 
+mod commands; // named commands: order, failures, retries, timeouts
+mod once; // what is done, over restarts and edits
+mod services; // background commands
+mod within; // a command of a hook that asks for hooks
+
 use std::time::Duration;
 
 use burrow_protocol::hooks::{HookName, HookState, HookStatus, RunSummary};
@@ -7,7 +12,7 @@ use camino::Utf8PathBuf;
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::sandbox::{BURROW, Run, Sandbox, eventually};
+use crate::sandbox::{Run, Sandbox, eventually};
 
 /// How long a state may take to be reached.
 const SOON: Duration = Duration::from_secs(20);
@@ -57,42 +62,6 @@ fn runs_folder(sandbox: &Sandbox) -> Utf8PathBuf {
     let workspaces = sandbox.state_dir().join("workspaces");
     let mut folders = workspaces.read_dir_utf8().unwrap();
     folders.next().unwrap().unwrap().path().join("runs")
-}
-
-/// Runs `script` as the first process of a container start of its own: the machine as it is after a restart.
-fn in_another_start(sandbox: &Sandbox, script: &str) -> Run {
-    let mut command = sandbox.command("unshare");
-    command.args(["--user", "--map-current-user", "--pid", "--fork", "--mount-proc", "sh", "-c"]);
-    command.args([&format!("{script}; code=$?; {BURROW} stop; exit $code")]);
-    sandbox.run(command)
-}
-
-/// The reference's behaviour table: which of postCreate, postStart and postAttach run when a container is made, and when
-/// it is started again; an attach is `burrow hook run postAttach`.
-#[test]
-fn once_a_container_once_a_start_once_an_attach() {
-    let sandbox = sandbox()
-        .hook("postCreate", "echo x >> created")
-        .hook("postStart", "echo x >> started")
-        .hook("postAttach", "echo x >> attached");
-    let counts =
-        || ["created", "started", "attached"].map(|file| sandbox.read(file).map_or(0, |text| text.lines().count()));
-    let attach = format!("{BURROW} up; {BURROW} hook run postAttach");
-
-    in_another_start(&sandbox, &attach).exits(0);
-    assert_eq!(counts(), [1, 1, 1], "made");
-    in_another_start(&sandbox, &attach).exits(0);
-    assert_eq!(counts(), [1, 2, 2], "started again");
-    in_another_start(&sandbox, &format!("{BURROW} up; {BURROW} up; {BURROW} hook list")).exits(0);
-    assert_eq!(counts(), [1, 3, 2], "started again, nobody attached, up called twice");
-
-    // What a copy of the container does not share: here the state directory itself.
-    let (state, copy) = (sandbox.state_dir(), sandbox.root().join("copy"));
-    let mut copied = sandbox.command("sh");
-    copied.args(["-c", &format!("cp -a {state} {copy} && rm -r {state} && mv {copy} {state}")]);
-    sandbox.run(copied).exits(0);
-    in_another_start(&sandbox, &attach).exits(0);
-    assert_eq!(counts(), [2, 4, 3], "another container");
 }
 
 /// A hook that failed stays failed, and holds back what comes after it, until it is retried.
@@ -308,20 +277,6 @@ fn exec_records_any_command() {
     ");
 }
 
-/// An existing hook may be prefixed: run by Burrow, it is a run within a run and does not wait for itself.
-#[test]
-fn exec_within_a_hook() {
-    let sandbox =
-        sandbox().hook("postCreate", format!("{BURROW} hook exec postCreate/inner -- sh -c 'echo in; exit 6'"));
-    let run = sandbox.burrow(["hook", "run", "postCreate"]).exits(6);
-    assert_eq!(run.stdout(), "in\n");
-    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @r"
-    postCreate  failed  exit code 6
-    postCreate (exec)  failed  exit code 6
-      inner  failed  exit code 6
-    ");
-}
-
 #[test]
 fn interrupted_exec_ends_its_command() {
     let sandbox = sandbox();
@@ -360,19 +315,6 @@ fn asked_twice_runs_once() {
         assert_eq!(client.finish().exits(0).stdout(), "before\nafter\n");
     }
     assert_eq!(sandbox.read("runs").as_deref(), Some("x\n"));
-}
-
-/// An edited command is told, and run again on request only.
-#[test]
-fn edited_command_is_told() {
-    let sandbox = sandbox().hook("postCreate", "echo 1 >> file");
-    up(&sandbox);
-    let sandbox = sandbox.hook("postCreate", "echo 2 >> file");
-    up(&sandbox);
-    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @"postCreate  succeeded  changed since it ran");
-    sandbox.burrow(["hook", "run", "postCreate", "--again"]).exits(0);
-    assert_eq!(sandbox.read("file").as_deref(), Some("1\n2\n"));
-    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @"postCreate  succeeded  run 2");
 }
 
 /// The caller's environment reaches the hook, `remoteEnv` changes it, and no value of it is on disk.
@@ -426,22 +368,6 @@ fn command_that_cannot_start() {
     assert!(commands.iter().all(|command| command.state == HookState::Failed), "{commands:?}");
 }
 
-/// The newest runs are kept; the ledger still knows what the oldest did.
-#[test]
-fn old_runs_go_and_the_ledger_stays() {
-    let sandbox = sandbox().hook("postCreate", "echo x >> file");
-    up(&sandbox);
-    for _ in 0..52 {
-        sandbox.burrow(["hook", "exec", "postStart", "--", "true"]).exits(0);
-    }
-    let runs = runs_folder(&sandbox).read_dir_utf8().unwrap().count();
-    assert_eq!(runs, 50);
-    sandbox.burrow(["hook", "log", "postCreate"]).exits(1).tells("BUR304");
-    sandbox.burrow(["restart"]).exits(0);
-    up(&sandbox);
-    assert_eq!(sandbox.read("file").as_deref(), Some("x\n"), "it is still done");
-}
-
 /// `--json` prints the protocol's types.
 #[test]
 fn json_for_scripts() {
@@ -452,21 +378,4 @@ fn json_for_scripts() {
     assert!(run.stderr().contains("out\n"), "{}", run.whole());
     let logged: RunSummary = sandbox.burrow(["hook", "log", "postCreate", "--json"]).exits(0).parse();
     assert_eq!((logged.run_id.as_str(), logged.state), ("1-postCreate", HookState::Failed));
-}
-
-/// A hook may call `burrow up` and its like, as people write it into `postStartCommand`: what is due runs after it, and
-/// nobody waits for himself. Previously such a hook never ended.
-#[test]
-fn hook_that_calls_up_ends() {
-    let burrow = crate::sandbox::BURROW;
-    let sandbox = sandbox()
-        .hook(
-            "postCreate",
-            format!("{burrow} up --json > /dev/null; {burrow} hook run postStart; echo created > created"),
-        )
-        .hook("postStart", "echo started > started");
-    up(&sandbox);
-    assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Succeeded);
-    assert_eq!(hook(&sandbox, HookName::PostStart).state, HookState::Succeeded);
-    assert_eq!(sandbox.read("started").as_deref(), Some("started\n"));
 }

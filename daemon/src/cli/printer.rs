@@ -24,7 +24,12 @@ pub(crate) enum Style {
     Notice,
     /// Of less weight.
     Faint,
+    /// One of several that are told apart: which.
+    OneOf(usize),
 }
+
+/// Cyan, magenta, blue, and their bright kin: none that says good or bad.
+const APART: [u8; 6] = [36, 35, 34, 96, 95, 94];
 
 impl Printer {
     /// A printer; `json` asks for the protocol's types instead of words.
@@ -85,6 +90,7 @@ impl Printer {
             Style::Bad => 31,
             Style::Notice => 33,
             Style::Faint => 2,
+            Style::OneOf(which) => APART[which % APART.len()],
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use burrow_protocol::error::{ErrorCode, ErrorData};
-use burrow_protocol::hooks::{HookState, UpHooksParams};
+use burrow_protocol::hooks::{HookState, StartedHooks, UpHooksParams};
 use burrow_protocol::methods::{HooksUp, ModelStatus, NoParams, ToolchainRepair};
 use burrow_protocol::model::{WorkspaceState, WorkspaceStatus};
 use burrow_protocol::toolchain::{OperationResult, RepairParams};
@@ -93,7 +93,8 @@ async fn repair(client: &mut Client, context: &Context, locked: bool) -> Result<
 /// Runs what is due, and answers with the number of runs.
 async fn run_hooks(client: &Client, context: &Context) -> Result<usize> {
     let params = UpHooksParams { workspace: context.workspace().to_string() };
-    let runs = client.call::<HooksUp>(params).await?.runs;
+    let StartedHooks { runs, notes } = client.call::<HooksUp>(params).await?;
+    notes.iter().for_each(|note| context.printer.note(note));
     follow(client, context.workspace(), &runs, context.printer, Sink::Notes).await?;
     Ok(runs.len())
 }

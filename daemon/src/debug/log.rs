@@ -38,6 +38,7 @@ pub(super) fn read(debug_dir: &Utf8Path, id: String, offset: SafeInt) -> Result<
         next: SafeInt::saturating(chunk.next),
         cut: SafeInt::saturating(chunk.cut),
         ended,
+        attempt: 1,
     })
 }
 

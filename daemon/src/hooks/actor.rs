@@ -91,7 +91,7 @@ fn refuse(request: HookRequest, error: HookError) {
         | HookRequest::CancelAll { reply }
         | HookRequest::Settled { reply, .. }
         | HookRequest::Status { reply } => drop(reply.send(Err(error))),
-        HookRequest::Cancel { reply, .. } => drop(reply.send(Err(error))),
+        HookRequest::Cancel { reply, .. } | HookRequest::StopServices { reply } => drop(reply.send(Err(error))),
         HookRequest::Runs { reply, .. } => drop(reply.send(Err(error))),
         HookRequest::Locate { reply, .. } => drop(reply.send(Err(error))),
     }

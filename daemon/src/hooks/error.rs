@@ -76,6 +76,22 @@ pub enum HookError {
         /// The hook.
         name: String,
     },
+    /// devcontainer.json does not say what the hook is.
+    #[error("understand {name}: {problem}")]
+    Misunderstood {
+        /// The hook.
+        name: String,
+        /// What is wrong in the file, with its place.
+        problem: String,
+    },
+    /// A command of a hook asks for what can only end after it.
+    #[error("wait for {goal}: {caller}, which asks, has to end before")]
+    WaitsForItself {
+        /// What was to be waited for.
+        goal: String,
+        /// The command that asks.
+        caller: String,
+    },
     /// The window that asks has not been trusted with this folder.
     #[error("run hooks of {workspace}: the folder is not trusted")]
     Untrusted {
@@ -97,6 +113,8 @@ impl Coded for HookError {
             Self::NotWritten { source, .. } | Self::Unreadable { source } => source.code(),
             Self::Runs { .. } => ErrorCode::StateUnwritable,
             Self::Log { source, .. } => source.code(),
+            Self::Misunderstood { .. } => ErrorCode::ConfigValue,
+            Self::WaitsForItself { .. } => ErrorCode::WaitsForItself,
             Self::NotOurs { .. } | Self::Untrusted { .. } => ErrorCode::BadRequest,
             Self::Stopping => ErrorCode::DaemonUnreachable,
         }
@@ -115,6 +133,12 @@ impl Coded for HookError {
             Self::NotOurs { name } => Some(format!(
                 "call `burrow hook exec {name} -- ...` again, or pass it over with `burrow hook skip {name}`"
             )),
+            Self::Misunderstood { .. } => {
+                Some("correct devcontainer.json; nothing of that hook runs until then".to_owned())
+            }
+            Self::WaitsForItself { .. } => {
+                Some("leave it out: what is due runs by itself when this command has ended".to_owned())
+            }
             Self::Untrusted { .. } => {
                 Some("trust the folder in the editor, or run `burrow up` in a terminal".to_owned())
             }

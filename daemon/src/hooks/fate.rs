@@ -47,6 +47,16 @@ pub(crate) enum Fate {
         /// Why, if that was said.
         why: Option<String>,
     },
+    /// It did not begin, as something before it did not succeed. In records only: in the ledger it never started.
+    Blocked {
+        /// `HOOK/COMMAND`.
+        by: String,
+    },
+    /// A service that ended with what it served: it is due again.
+    Stopped {
+        /// How that came about.
+        why: String,
+    },
 }
 
 /// The ways to fail.
@@ -70,6 +80,11 @@ pub(crate) enum Failure {
         /// Why.
         message: String,
     },
+    /// A service ended before it was ready for the first time.
+    NeverReady {
+        /// How it ended, in a few words.
+        how: String,
+    },
 }
 
 impl Fate {
@@ -87,8 +102,9 @@ impl Fate {
             Self::TimedOut { .. } => Some(HookState::TimedOut),
             Self::Cancelled { .. } => Some(HookState::Cancelled),
             Self::Interrupted => Some(HookState::Interrupted),
-            Self::NeverStarted => None,
+            Self::NeverStarted | Self::Stopped { .. } => None,
             Self::Skipped { .. } => Some(HookState::Skipped),
+            Self::Blocked { .. } => Some(HookState::Blocked),
         }
     }
 
@@ -96,7 +112,25 @@ impl Fate {
     pub(crate) const fn is_bad(&self) -> bool {
         match self {
             Self::Failed { .. } | Self::TimedOut { .. } | Self::Cancelled { .. } | Self::Interrupted => true,
-            Self::Running | Self::Succeeded { .. } | Self::NeverStarted | Self::Skipped { .. } => false,
+            Self::Running
+            | Self::Succeeded { .. }
+            | Self::NeverStarted
+            | Self::Skipped { .. }
+            | Self::Blocked { .. }
+            | Self::Stopped { .. } => false,
+        }
+    }
+
+    /// Whether another try may bring another end. What somebody ended, and what nobody knows the end of, is left to them.
+    pub(crate) const fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::TimedOut { .. })
+    }
+
+    /// How it ended, in a few words, where that is known.
+    pub(crate) fn how(&self) -> String {
+        match self {
+            Self::Succeeded { .. } => "exit code 0".to_owned(),
+            _ => self.reason().unwrap_or_default(),
         }
     }
 
@@ -107,7 +141,12 @@ impl Fate {
             | Self::Failed { duration_ms, .. }
             | Self::TimedOut { duration_ms }
             | Self::Cancelled { duration_ms } => Some(*duration_ms),
-            Self::Running | Self::Interrupted | Self::NeverStarted | Self::Skipped { .. } => None,
+            Self::Running
+            | Self::Interrupted
+            | Self::NeverStarted
+            | Self::Skipped { .. }
+            | Self::Blocked { .. }
+            | Self::Stopped { .. } => None,
         }
     }
 
@@ -136,6 +175,8 @@ impl Fate {
             Self::Cancelled { .. } => Some("cancelled".to_owned()),
             Self::Interrupted => Some("its shim died, how it ended is not known".to_owned()),
             Self::Skipped { why } => why.clone(),
+            Self::Blocked { by } => Some(format!("blocked by {by}")),
+            Self::Stopped { why } => Some(why.clone()),
             Self::Running | Self::Succeeded { .. } | Self::NeverStarted => None,
         }
     }
@@ -148,6 +189,7 @@ impl std::fmt::Display for Failure {
             Self::Signaled { signal, out_of_memory: false } => write!(formatter, "signal {signal}"),
             Self::Signaled { signal, out_of_memory: true } => write!(formatter, "signal {signal}, out of memory"),
             Self::NotStarted { message } => formatter.write_str(message),
+            Self::NeverReady { how } => write!(formatter, "{how} before it was ready"),
         }
     }
 }

@@ -2,13 +2,21 @@
 //!
 //! Not here: what the end means for other commands (`machine`).
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use burrow_protocol::settings::ReadyCheck;
 use camino::Utf8PathBuf;
 use tokio::sync::watch;
 
+use super::command::Command;
 use super::fate::{Fate, leftovers};
+use super::launch::{self, Place};
 use super::machine::CommandEnd;
+use super::ready::{self, NotReady};
 use crate::coded::with_causes;
 use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec};
+use crate::workspace::files::substitute::SubstituteError;
 
 /// What there is of a command: one that goes on, or how it ended.
 #[derive(Debug)]
@@ -62,6 +70,63 @@ pub(crate) async fn follow(mut shim: Shim, mut cancels: watch::Receiver<u32>) ->
                     tracing::warn!(error = with_causes(&error), "cannot cancel a command");
                 }
             }
+        }
+    }
+}
+
+/// What shows that a service is ready, and until when.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    /// None: it is ready once it has started.
+    check: Option<ReadyCheck>,
+    within: Option<Duration>,
+    service: Surroundings,
+}
+
+/// What a check of a service needs beside its output.
+#[derive(Debug)]
+struct Surroundings {
+    folder: Utf8PathBuf,
+    env: std::collections::BTreeMap<String, String>,
+    cwd: Utf8PathBuf,
+    debug_ports: RangeInclusive<u16>,
+}
+
+impl Readiness {
+    /// The readiness of the service `command`, which starts as `spec` says.
+    ///
+    /// # Errors
+    /// [`SubstituteError`]: then it cannot be found ready.
+    pub(crate) fn of(
+        place: &Place<'_>,
+        command: &Command,
+        spec: &ShimSpec,
+        debug_ports: RangeInclusive<u16>,
+    ) -> Result<Self, SubstituteError> {
+        let check = command.ready.as_ref().map(|check| launch::ready_check(place, check, &spec.env)).transpose()?;
+        let service =
+            Surroundings { folder: spec.folder.clone(), env: spec.env.clone(), cwd: spec.cwd.clone(), debug_ports };
+        Ok(Self { check, within: command.timeout, service })
+    }
+
+    /// Resolves when the service is ready; never, where it ends before that.
+    ///
+    /// # Errors
+    /// Why it will not be found ready; nothing to say where its time is over.
+    pub(crate) async fn wait(self, output: watch::Receiver<u64>) -> Result<(), Option<String>> {
+        let Some(check) = self.check else { return Ok(()) };
+        let Surroundings { folder, env, cwd, debug_ports } = self.service;
+        let service = ready::Service { folder, output, env, cwd, debug_ports };
+        let waited = async {
+            match ready::wait(&check, service).await {
+                // Its end tells the rest.
+                Err(NotReady::Ended { .. }) => std::future::pending().await,
+                result => result.map_err(|error| Some(with_causes(&error))),
+            }
+        };
+        match self.within {
+            Some(limit) => tokio::time::timeout(limit, waited).await.unwrap_or(Err(None)),
+            None => waited.await,
         }
     }
 }

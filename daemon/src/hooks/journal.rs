@@ -31,6 +31,8 @@ pub(crate) struct Opened {
     pub(crate) next_number: u32,
     /// Runs that a daemon before this one left behind, with their commands as the ledger knows them.
     pub(crate) in_flight: Vec<RunRecord>,
+    /// The last runs of the commands that did not succeed.
+    pub(crate) failed: Vec<RunRecord>,
 }
 
 impl Journal {
@@ -47,8 +49,13 @@ impl Journal {
         let running = entries.iter().filter(|entry| entry.fate == Fate::Running);
         let unfinished: BTreeSet<_> = running.filter_map(|entry| entry.run).collect();
         let in_flight = unfinished.into_iter().map(|run| record_of(run, &runs, &entries)).collect();
+        let bad = entries.iter().filter(|entry| entry.fate.is_bad());
+        let bad: BTreeSet<_> = bad.filter_map(|entry| entry.run).collect();
+        // One that is gone, or damaged, has nothing to tell.
+        let failed = bad.into_iter().filter_map(|run| runs.read(run).ok().flatten()).collect();
         let next_number = last.unwrap_or(0) + 1;
-        Ok(Opened { journal: Self { ledger: Mutex::new(ledger), runs }, entries, next_number, in_flight })
+        let journal = Self { ledger: Mutex::new(ledger), runs };
+        Ok(Opened { journal, entries, next_number, in_flight, failed })
     }
 
     /// Writes down a run that is about to start.
@@ -80,12 +87,31 @@ impl Journal {
     /// # Errors
     /// [`DurableError::Write`]: then the next daemon finds the end in the command's folder.
     pub(crate) fn settle(&self, settle: &Settle, in_flight: &BTreeSet<RunId>) -> Result<(), DurableError> {
-        let line = std::slice::from_ref(&settle.line);
-        let Some(record) = &settle.record else { return self.ledger().append(line) };
+        let Some(record) = &settle.record else { return self.ledger().append(&settle.lines) };
         self.runs.write(record)?;
-        self.record(line)?;
+        self.record(&settle.lines)?;
         self.runs.prune(in_flight);
         Ok(())
+    }
+
+    /// Writes down that a command of a run is about to be started anew, and makes the folder of that start.
+    ///
+    /// # Errors
+    /// [`DurableError::Write`]: then it must not start.
+    pub(crate) fn begin_again(&self, settle: &Settle, run: RunId, name: &str, start: u32) -> Result<(), DurableError> {
+        self.runs.create_start(run, name, start)?;
+        if let Some(record) = &settle.record {
+            self.runs.write(record)?;
+        }
+        self.record(&settle.lines)
+    }
+
+    /// Writes down what holds until a command is started anew: a daemon that comes before that takes it for the end.
+    ///
+    /// # Errors
+    /// [`DurableError::Write`].
+    pub(crate) fn pause(&self, line: &Line) -> Result<(), DurableError> {
+        self.ledger().append(std::slice::from_ref(line))
     }
 
     /// Writes down what no run speaks of.
@@ -118,9 +144,13 @@ fn record_of(run: RunId, runs: &Runs, entries: &Entries) -> RunRecord {
         command.fate = of_run
             .iter()
             .find(|entry| entry.key.command == command.name)
-            .map_or(Fate::Interrupted, |entry| entry.fate.clone());
+            .map_or_else(|| ended_somehow(&command.fate), |entry| entry.fate.clone());
     }
     record
+}
+
+fn ended_somehow(recorded: &Fate) -> Fate {
+    if *recorded == Fate::Running { Fate::Interrupted } else { recorded.clone() }
 }
 
 fn rebuilt(run: RunId, entries: &[&Entry]) -> RunRecord {
@@ -130,6 +160,8 @@ fn rebuilt(run: RunId, entries: &[&Entry]) -> RunRecord {
         line: burrow_protocol::settings::SingleCommand::Shell(String::new()),
         hash: entry.hash.clone(),
         fate: entry.fate.clone(),
+        attempts: Vec::new(),
+        background: entry.ready,
     });
     RunRecord {
         schema: RunRecord::SCHEMA,
@@ -137,6 +169,8 @@ fn rebuilt(run: RunId, entries: &[&Entry]) -> RunRecord {
         origin: first.map_or(burrow_protocol::hooks::HookOrigin::Burrow, |entry| entry.key.origin),
         scope: first.map_or_else(String::new, |entry| entry.key.scope.clone()),
         started_at: first.and_then(|entry| entry.started_at.clone()).unwrap_or_default(),
+        container_start: String::new(),
         commands: commands.collect(),
+        variables: Vec::new(),
     }
 }

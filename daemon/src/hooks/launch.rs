@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use burrow_protocol::settings::SingleCommand;
+use burrow_protocol::settings::{ReadyCheck, SingleCommand};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::command::{Action, Command};
@@ -43,6 +43,12 @@ pub(crate) fn spec(
     let (argv, env, cwd) = match &job.cause {
         // Its caller's shell has done all that is to be done to it.
         Cause::Exec { argv, cwd, .. } => (argv.clone(), job.caller.env.as_ref().clone(), cwd.clone()),
+        // All that was to be done was done when it was started first.
+        Cause::TakenOver => {
+            let env = job.caller.env.as_ref().clone();
+            let cwd = folder_of(place, command, &env)?;
+            (arguments(place, &command.action, &env)?, env, cwd)
+        }
         Cause::Due | Cause::Retry | Cause::Again => {
             let env = environment::merge(place, &job.caller.env, &command.env, command.tty)?;
             let cwd = folder_of(place, command, &env)?;
@@ -65,6 +71,28 @@ pub(crate) fn spec(
         lifeline: false,
         interrupt: false,
     })
+}
+
+/// A ready check with its command as it is run.
+///
+/// # Errors
+/// [`SubstituteError`].
+pub(crate) fn ready_check(
+    place: &Place<'_>,
+    check: &ReadyCheck,
+    env: &BTreeMap<String, String>,
+) -> Result<ReadyCheck, SubstituteError> {
+    let context = place.substitution(env);
+    let command = match check {
+        ReadyCheck::Log { .. } | ReadyCheck::Port { .. } => return Ok(check.clone()),
+        ReadyCheck::Command { command: SingleCommand::Shell(line) } => {
+            SingleCommand::Shell(substitute(line, &context)?)
+        }
+        ReadyCheck::Command { command: SingleCommand::Exec(argv) } => {
+            SingleCommand::Exec(argv.iter().map(|argument| substitute(argument, &context)).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(ReadyCheck::Command { command })
 }
 
 /// The folder in which the hooks of the workspace at `root` run: `workspaceFolder` where it is there, else `root`, else the
@@ -145,6 +173,7 @@ mod tests {
             run: RunId { number: 1, hook: HookName::PostCreate },
             origin: HookOrigin::Devcontainer,
             commands: Vec::new(),
+            jobs: None,
             cause,
             caller: Caller { env: Arc::new(env), cwd: "/elsewhere".into(), trusted: true },
         }

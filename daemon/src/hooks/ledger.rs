@@ -71,6 +71,21 @@ pub(crate) struct Entry {
     /// The run whose command called `burrow hook exec`: that one answers for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) within: Option<RunId>,
+    /// Which start within its run, from 1: its folder bears the number.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub(crate) start: u32,
+    /// Of a service: whether it was ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ready: bool,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_first(start: &u32) -> bool {
+    *start == first()
 }
 
 /// One line of the file.
@@ -262,6 +277,8 @@ mod tests {
             fate,
             note: None,
             within: None,
+            start: 1,
+            ready: false,
         }))
     }
 

@@ -20,14 +20,32 @@ use crate::process::{LogChunk, LogReader, Stream};
 /// The most that one piece holds: small against a frame, also when every byte is escaped.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// Where in the output of a command to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// Which start of the command within its run, from 1; 0: the first that is kept.
+    pub attempt: u32,
+    /// The first byte wanted of that start's output.
+    pub offset: u64,
+    /// A service that is ready counts as ended.
+    pub until_ready: bool,
+}
+
 impl Hooks {
-    /// A piece of the output of `command` in `run`, from the byte `offset` on. Where there is none yet: waits for it, up
-    /// to `wait`. Dropping the future only ends the wait.
+    /// A piece of the output of `command` in `run`. Where there is none yet: waits for it, up to `wait`. Dropping the
+    /// future only ends the wait.
     ///
     /// # Errors
     /// [`HookError::RunUnknown`] where there is no such run, also one that was queued and then held back;
     /// [`HookError::Log`].
-    pub async fn read_log(&self, run: &str, command: &str, offset: u64, wait: Duration) -> Result<LogPiece, HookError> {
+    pub async fn read_log(
+        &self,
+        run: &str,
+        command: &str,
+        place: LogPlace,
+        wait: Duration,
+    ) -> Result<LogPiece, HookError> {
+        let LogPlace { attempt, offset, until_ready } = place;
         let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
         let deadline = Instant::now() + wait;
         let mut turns = self.turns.clone();
@@ -35,18 +53,26 @@ impl Hooks {
             turns.mark_unchanged();
             let place = self.locate(run, command).await?;
             let over = matches!(place, Whereabouts::Over);
-            let mut output = match place {
-                Whereabouts::Running { output } => output,
-                Whereabouts::Queued | Whereabouts::Over => None,
+            let (mut output, ready) = match place {
+                Whereabouts::Running { output, ready } => (output, ready),
+                Whereabouts::Queued | Whereabouts::Over => (None, false),
             };
             if let Some(output) = &mut output {
                 output.mark_unchanged();
             }
-            let chunk = self.read(run, command, offset).await?;
-            if chunk.is_none() && over {
+            let found = self.read(run, command, attempt, offset).await?;
+            if found.is_none() && over {
                 return Err(HookError::RunUnknown { run: run.to_string() });
             }
-            let piece = piece(chunk.unwrap_or_default(), offset, over);
+            let found = found.unwrap_or_default();
+            if found.is_followed && found.chunk.reads.is_empty() {
+                let next = LogChunk::default();
+                return Ok(LogPiece { attempt: found.attempt + 1, ..piece(next, 0, false) });
+            }
+            let over = over || found.is_followed;
+            let ended = over || (until_ready && ready);
+            let mut piece = LogPiece { attempt: found.attempt, ..piece(found.chunk, offset, over) };
+            piece.ended = ended && piece.reads.is_empty() && !found.is_followed;
             if piece.ended || !piece.reads.is_empty() || piece.cut.get() > 0 || Instant::now() >= deadline {
                 return Ok(piece);
             }
@@ -56,19 +82,33 @@ impl Hooks {
     }
 
     /// None where the command has no folder.
-    async fn read(&self, run: RunId, command: &str, offset: u64) -> Result<Option<LogChunk>, HookError> {
-        let folder = self.runs.command(run, command);
+    async fn read(&self, run: RunId, command: &str, attempt: u32, offset: u64) -> Result<Option<Found>, HookError> {
+        let (runs, command) = (self.runs.clone(), command.to_owned());
         let read = move || {
+            let attempt = if attempt == 0 { runs.first_start(run, &command) } else { attempt };
+            let folder = runs.command(run, &command, attempt);
+            // Looked for before: what the start wrote is whole once the next one has a folder.
+            let is_followed = runs.command(run, &command, attempt + 1).is_dir();
             if !folder.is_dir() {
                 return Ok(None);
             }
-            LogReader::open(&folder)?.read(offset, PIECE_BYTES).map(Some)
+            let chunk = LogReader::open(&folder)?.read(offset, PIECE_BYTES)?;
+            Ok(Some(Found { attempt, is_followed, chunk }))
         };
         match tokio::task::spawn_blocking(read).await {
             Ok(result) => result.map_err(|source| HookError::Log { run: run.to_string(), source }),
             Err(_) => Err(HookError::Stopping),
         }
     }
+}
+
+/// What there is to read of one start of a command.
+#[derive(Debug, Default)]
+struct Found {
+    attempt: u32,
+    /// Whether the command was started anew after it.
+    is_followed: bool,
+    chunk: LogChunk,
 }
 
 /// Resolves when the command wrote something, or the engine did.
@@ -106,6 +146,7 @@ fn piece(mut chunk: LogChunk, offset: u64, over: bool) -> LogPiece {
         next: SafeInt::saturating(chunk.next.max(offset)),
         cut: SafeInt::saturating(chunk.cut),
         ended,
+        attempt: 1,
     }
 }
 

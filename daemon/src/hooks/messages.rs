@@ -17,21 +17,23 @@ pub(crate) enum HookRequest {
     /// Look for a Dev Containers tool in the caller's environment and home. Nobody waits for an answer.
     Notice { caller: Caller },
     /// Queue what is due of the hooks that belong to opening a workspace.
-    Up { caller: Caller, reply: Reply<Vec<RunId>> },
+    Up { caller: Caller, reply: Reply<Started> },
     /// Queue one hook.
-    Run { what: Selection, again: bool, origin: Option<HookOrigin>, caller: Caller, reply: Reply<Vec<RunId>> },
+    Run { what: Selection, again: bool, origin: Option<HookOrigin>, caller: Caller, reply: Reply<Started> },
     /// Record a command line as a run of a hook.
-    Exec { what: Selection, argv: Vec<String>, cwd: Option<Utf8PathBuf>, caller: Caller, reply: Reply<Vec<RunId>> },
+    Exec { what: Selection, argv: Vec<String>, cwd: Option<Utf8PathBuf>, caller: Caller, reply: Reply<Started> },
     /// Queue what did not succeed.
-    Retry { what: Option<Selection>, caller: Caller, reply: Reply<Vec<RunId>> },
+    Retry { what: Option<Selection>, caller: Caller, reply: Reply<Started> },
     /// Count a hook as done.
     Skip { what: Selection, why: Option<String>, reply: Reply<Vec<HookStatus>> },
-    /// End a run.
-    Cancel { run: RunId, reply: Reply<()> },
+    /// End a run, or one command of it.
+    Cancel { run: RunId, command: Option<String>, reply: Reply<()> },
     /// End every run, and answer when they have ended.
     CancelAll { reply: Reply<Vec<HookStatus>> },
+    /// End every service, and answer when they have ended. None is started anew after that.
+    StopServices { reply: Reply<()> },
     /// Answer when a hook, or everything, is at rest.
-    Settled { hook: Option<HookName>, reply: Reply<Vec<HookStatus>> },
+    Settled { hook: Option<HookName>, caller: Caller, reply: Reply<Vec<HookStatus>> },
     /// The hooks as they stand.
     Status { reply: Reply<Vec<HookStatus>> },
     /// The runs on record, newest first.
@@ -40,13 +42,22 @@ pub(crate) enum HookRequest {
     Locate { run: RunId, command: String, reply: Reply<Whereabouts> },
 }
 
+/// What a request to run hooks came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Started {
+    /// The runs that its caller may wait for.
+    pub(crate) runs: Vec<RunId>,
+    /// What the caller should know.
+    pub(crate) notes: Vec<String>,
+}
+
 /// Where a command of a run stands.
 #[derive(Debug)]
 pub(crate) enum Whereabouts {
     /// It waits for its turn.
     Queued,
-    /// It is about to start, or runs; then its output can be watched.
-    Running { output: Option<watch::Receiver<u64>> },
+    /// It is about to start, or runs; then its output can be watched. `ready`: it is a service that was ready.
+    Running { ready: bool, output: Option<watch::Receiver<u64>> },
     /// It has ended, or never was.
     Over,
 }
@@ -58,4 +69,12 @@ pub(crate) enum Report {
     Started { run: RunId, command: String, output: watch::Receiver<u64> },
     /// It ended.
     Ended { run: RunId, command: String, end: CommandEnd },
+    /// A service is ready.
+    Ready { run: RunId, command: String },
+    /// A service was not ready in time, or cannot be found so: why.
+    NotReady { run: RunId, command: String, why: Option<String> },
+    /// Services that were told to end have had their time.
+    StopNow,
+    /// The pause before its next start is over.
+    Due { run: RunId, command: String, start: u32 },
 }

@@ -27,14 +27,13 @@ mod follower; // one command, from start to end
 mod log; // reading output
 mod messages; // what can be asked
 mod probe; // what the user's shell sets
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine of background services asks it"))]
 mod ready; // whether a background service is ready
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burrow_protocol::hooks::{HookName, HookOrigin, HookStatus, HooksReport, RunSummary};
+use burrow_protocol::hooks::{HookName, HookOrigin, HookStatus, HooksReport, RunSummary, StartedHooks};
 use burrow_protocol::model::ContainerStatus;
 use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -45,8 +44,9 @@ use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
 pub use actor::HooksActor;
 pub use error::HookError;
+pub use log::LogPlace;
 use machine::Selection;
-use messages::{HookRequest, Reply, Whereabouts};
+use messages::{HookRequest, Reply, Started, Whereabouts};
 use record::RunId;
 use runs::Runs;
 
@@ -104,7 +104,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError::NotRecorded`], [`HookError::Untrusted`], [`HookError::Unreadable`].
-    pub async fn up(&self, caller: Caller) -> Result<Vec<String>, HookError> {
+    pub async fn up(&self, caller: Caller) -> Result<StartedHooks, HookError> {
         self.check_trust(&caller)?;
         self.start(|reply| HookRequest::Up { caller, reply }).await
     }
@@ -120,7 +120,7 @@ impl Hooks {
         again: bool,
         origin: Option<HookOrigin>,
         caller: Caller,
-    ) -> Result<Vec<String>, HookError> {
+    ) -> Result<StartedHooks, HookError> {
         self.check_trust(&caller)?;
         let what = Selection { hook, command };
         self.start(|reply| HookRequest::Run { what, again, origin, caller, reply }).await
@@ -138,7 +138,7 @@ impl Hooks {
         argv: Vec<String>,
         cwd: Option<Utf8PathBuf>,
         caller: Caller,
-    ) -> Result<Vec<String>, HookError> {
+    ) -> Result<StartedHooks, HookError> {
         self.check_trust(&caller)?;
         let what = Selection { hook, command };
         self.start(|reply| HookRequest::Exec { what, argv, cwd, caller, reply }).await
@@ -153,7 +153,7 @@ impl Hooks {
         hook: Option<HookName>,
         command: Option<String>,
         caller: Caller,
-    ) -> Result<Vec<String>, HookError> {
+    ) -> Result<StartedHooks, HookError> {
         self.check_trust(&caller)?;
         let what = hook.map(|hook| Selection { hook, command });
         self.start(|reply| HookRequest::Retry { what, caller, reply }).await
@@ -173,16 +173,25 @@ impl Hooks {
         self.ask(|reply| HookRequest::Skip { what, why, reply }).await
     }
 
-    /// Asks for the end of a run: TERM, then KILL after a grace; a second call kills. Answers when that was asked for.
+    /// Asks for the end of a run, or of one command of it: TERM, then KILL after a grace; a second call kills. Answers when
+    /// that was asked for.
     ///
     /// # Errors
     /// [`HookError::RunUnknown`] where it neither waits nor runs.
-    pub async fn cancel(&self, run: &str) -> Result<(), HookError> {
+    pub async fn cancel(&self, run: &str, command: Option<String>) -> Result<(), HookError> {
         let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
-        self.ask(|reply| HookRequest::Cancel { run, reply }).await
+        self.ask(|reply| HookRequest::Cancel { run, command, reply }).await
     }
 
-    /// Ends every run, and answers when all have ended.
+    /// Ends every background service, and answers when all have ended; none is started anew after that.
+    ///
+    /// # Errors
+    /// [`HookError::Stopping`], [`HookError::Unreadable`].
+    pub async fn stop_services(&self) -> Result<(), HookError> {
+        self.ask(|reply| HookRequest::StopServices { reply }).await
+    }
+
+    /// Ends every run but for its services that are ready, and answers when all have ended.
     ///
     /// # Errors
     /// [`HookError::Stopping`], [`HookError::Unreadable`].
@@ -194,9 +203,17 @@ impl Hooks {
     /// when `timeout` has passed.
     ///
     /// # Errors
+    /// [`HookError::WaitsForItself`] where the caller is a command of a hook that has to end before;
     /// [`HookError::Stopping`], [`HookError::Unreadable`].
-    pub async fn settled(&self, hook: Option<HookName>, timeout: Option<Duration>) -> Result<HooksReport, HookError> {
-        let settled = self.ask(|reply| HookRequest::Settled { hook, reply });
+    pub async fn settled(
+        &self,
+        hook: Option<HookName>,
+        timeout: Option<Duration>,
+        caller: Caller,
+    ) -> Result<HooksReport, HookError> {
+        // Whoever only looks does not wait for himself.
+        let caller = if timeout == Some(Duration::ZERO) { Caller::default() } else { caller };
+        let settled = self.ask(|reply| HookRequest::Settled { hook, caller, reply });
         let Some(timeout) = timeout else {
             return Ok(HooksReport { hooks: settled.await?, timed_out: false });
         };
@@ -221,8 +238,9 @@ impl Hooks {
         self.ask(|reply| HookRequest::Locate { run, command, reply }).await
     }
 
-    async fn start(&self, request: impl FnOnce(Reply<Vec<RunId>>) -> HookRequest) -> Result<Vec<String>, HookError> {
-        Ok(self.ask(request).await?.iter().map(ToString::to_string).collect())
+    async fn start(&self, request: impl FnOnce(Reply<Started>) -> HookRequest) -> Result<StartedHooks, HookError> {
+        let Started { runs, notes } = self.ask(request).await?;
+        Ok(StartedHooks { runs: runs.iter().map(ToString::to_string).collect(), notes })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> HookRequest) -> Result<T, HookError> {

@@ -1,13 +1,15 @@
 //! What is due: the configured commands held against the ledger. Pure.
 //!
-//! A command that ran for this container (or this start of it) is done, also if it was edited since. One that did not
-//! succeed holds back every later hook until it is retried or skipped.
+//! A command that ran for this container (or this start of it) is done, also if it was edited since, unless the workspace
+//! wants edited ones again. One that did not succeed holds back the commands that need it and every later hook, until it
+//! is retried or skipped; an optional one holds back nothing.
 
 use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
 use burrow_protocol::model::ContainerStatus;
 
-use super::command::Stage;
+use super::command::{Command, Stage};
 use super::evidence::Runner;
+use super::fate::Fate;
 use super::ledger::{Entries, Entry, Key, scope};
 
 /// The hooks that `up` runs, in order.
@@ -33,19 +35,63 @@ pub(crate) struct Standing {
     pub(crate) due: bool,
     /// Whether it was edited since it ran.
     pub(crate) changed: bool,
+    pub(crate) optional: bool,
+    pub(crate) background: bool,
+    /// What it waits for, where it is blocked: `HOOK` or `HOOK/COMMAND`.
+    pub(crate) blocked_by: Option<String>,
+    /// Why it waits within a run that goes on.
+    pub(crate) waits: Option<String>,
     pub(crate) entry: Option<Entry>,
 }
 
 impl Row {
     /// The state of the whole.
     pub(crate) fn state(&self) -> HookState {
-        overall(self.commands.iter().map(|command| command.state))
+        overall(self.commands.iter().map(Standing::counts_as))
+    }
+
+    fn standing(&self, name: &str) -> Option<&Standing> {
+        self.commands.iter().find(|standing| standing.name == name)
     }
 }
 
-/// Holds `stages` against `entries`, in the order in which hooks run. What `burrow hook exec` recorded has rows of its
-/// own, after those that are configured for the same hook.
-pub(crate) fn plan(stages: &[Stage], entries: &Entries, container: &ContainerStatus, runner: Runner) -> Vec<Row> {
+impl Standing {
+    /// Whether it ended without having done what it should.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.fate.is_bad())
+    }
+
+    /// Whether it is a service that runs and is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.background && self.entry.as_ref().is_some_and(|entry| entry.fate == Fate::Running && entry.ready)
+    }
+
+    /// Whether what needs it may start.
+    pub(crate) fn is_done(&self) -> bool {
+        let is_over = matches!(self.state, HookState::Succeeded | HookState::Skipped | HookState::External);
+        is_over && !self.due || self.is_ready() || self.is_let_off()
+    }
+
+    /// Whether it failed and may.
+    fn is_let_off(&self) -> bool {
+        self.optional && self.is_bad() && !matches!(self.state, HookState::Pending | HookState::Blocked)
+    }
+
+    /// What it adds to the state of its hook: a ready service is well, and so is whatever may fail.
+    pub(crate) fn counts_as(&self) -> HookState {
+        if self.is_ready() || self.is_let_off() { HookState::Succeeded } else { self.state }
+    }
+}
+
+/// Holds `stages` against `entries`, in the order in which hooks run; `rerun`: what was edited is due again. What `burrow
+/// hook exec` recorded has rows of its own, after those that are configured for the same hook.
+pub(crate) fn plan(
+    stages: &[Stage],
+    entries: &Entries,
+    container: &ContainerStatus,
+    runner: Runner,
+    rerun: bool,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut blocker = None;
     for hook in HookName::ALL {
@@ -55,9 +101,10 @@ pub(crate) fn plan(stages: &[Stage], entries: &Entries, container: &ContainerSta
             let held_by = if external { None } else { blocker.clone() };
             let commands = stage.commands.iter().map(|command| {
                 let entry = entries.get(&Key::new(container, hook, stage.origin, &command.name));
-                standing(hook, &command.name, Some(&command.hash), entry, external, held_by.is_some())
+                standing(hook, command, entry, external, rerun)
             });
-            let row = Row { hook, origin: stage.origin, commands: commands.collect(), held_by };
+            let mut row = Row { hook, origin: stage.origin, commands: commands.collect(), held_by };
+            hold_back(&mut row, &stage.commands);
             if !external {
                 blocker = blocker.or_else(|| blocks(&row));
             }
@@ -74,39 +121,95 @@ pub(crate) fn plan(stages: &[Stage], entries: &Entries, container: &ContainerSta
 fn exec_row(hook: HookName, entries: &Entries, container: &ContainerStatus) -> Option<Row> {
     let scope = scope(container, hook);
     let mine = |key: &Key| key.origin == HookOrigin::Exec && key.hook == hook && key.scope == scope;
-    let entries = entries.iter().filter(|entry| mine(&entry.key) && entry.fate.state().is_some());
-    let commands: Vec<_> =
-        entries.map(|entry| standing(hook, &entry.key.command, None, Some(entry), true, false)).collect();
+    let recorded = |entry: &&Entry| mine(&entry.key) && entry.fate.state().is_some();
+    let commands: Vec<_> = entries
+        .iter()
+        .filter(recorded)
+        .map(|entry| Standing {
+            name: entry.key.command.clone(),
+            state: entry.fate.state().unwrap_or(HookState::Pending),
+            due: false,
+            changed: false,
+            optional: false,
+            background: false,
+            blocked_by: None,
+            waits: None,
+            entry: Some(entry.clone()),
+        })
+        .collect();
     (!commands.is_empty()).then_some(Row { hook, origin: HookOrigin::Exec, commands, held_by: None })
 }
 
-fn standing(
-    hook: HookName,
-    name: &str,
-    hash: Option<&str>,
-    entry: Option<&Entry>,
-    external: bool,
-    held: bool,
-) -> Standing {
+/// How a command stands, whatever there is that holds it back.
+fn standing(hook: HookName, command: &Command, entry: Option<&Entry>, external: bool, rerun: bool) -> Standing {
     let recorded = entry.and_then(|entry| entry.fate.state());
+    let ran = entry.filter(|entry| entry.fate.state().is_some() && !entry.hash.is_empty());
+    let changed = ran.is_some_and(|entry| entry.hash != command.hash);
+    let wanted_again = changed && rerun && recorded != Some(HookState::Skipped);
     let waits = match recorded {
         None => true,
-        Some(state) => is_always_due(hook) && state != HookState::Running && !external,
+        Some(state) => (is_always_due(hook) || wanted_again) && state != HookState::Running,
     };
     let state = match recorded {
-        _ if waits && held => HookState::Blocked,
+        Some(_) if wanted_again && waits && !external => HookState::Pending,
         Some(state) => state,
         None if external => HookState::External,
         None => HookState::Pending,
     };
-    let ran = entry.filter(|entry| entry.fate.state().is_some() && !entry.hash.is_empty());
     Standing {
-        name: name.to_owned(),
+        name: command.name.clone(),
         state,
-        due: waits && !external && !held,
-        changed: ran.zip(hash).is_some_and(|(entry, hash)| entry.hash != hash),
+        due: waits && !external,
+        changed,
+        optional: command.optional,
+        background: command.background,
+        blocked_by: None,
+        waits: None,
         entry: entry.cloned(),
     }
+}
+
+/// Marks as blocked what is due and cannot be done: all of a hook that is held back, else what needs a command that did
+/// not succeed.
+fn hold_back(row: &mut Row, commands: &[Command]) {
+    if let Some(by) = row.held_by.clone() {
+        for standing in row.commands.iter_mut().filter(|standing| standing.due) {
+            standing.block(&by);
+        }
+        return;
+    }
+    // Each round reaches what needs something of the round before.
+    loop {
+        let mut found = Vec::new();
+        for command in commands {
+            if row.standing(&command.name).is_some_and(|standing| standing.due)
+                && let Some(by) = command.needs.iter().find_map(|need| blocking(row, need))
+            {
+                found.push((command.name.clone(), by));
+            }
+        }
+        if found.is_empty() {
+            return;
+        }
+        for (name, by) in found {
+            row.commands.iter_mut().filter(|standing| standing.name == name).for_each(|it| it.block(&by));
+        }
+    }
+}
+
+impl Standing {
+    fn block(&mut self, by: &str) {
+        self.state = HookState::Blocked;
+        self.due = false;
+        self.blocked_by = Some(by.to_owned());
+    }
+}
+
+/// What keeps that which needs the command `need` from starting, for good.
+fn blocking(row: &Row, need: &str) -> Option<String> {
+    let standing = row.standing(need)?;
+    let failed = standing.is_bad() && !standing.optional && !standing.due;
+    standing.blocked_by.clone().or_else(|| failed.then(|| full_name(row.hook, need)))
 }
 
 /// Each attach and each connect asks for these anew.
@@ -122,8 +225,8 @@ fn blocks(row: &Row) -> Option<String> {
     if is_always_due(row.hook) {
         return None;
     }
-    let bad =
-        |command: &&Standing| command.entry.as_ref().is_some_and(|entry| entry.fate.is_bad() && entry.within.is_none());
+    let is_outer = |standing: &Standing| standing.entry.as_ref().is_some_and(|entry| entry.within.is_none());
+    let bad = |it: &&Standing| it.is_bad() && !it.due && !it.optional && is_outer(it);
     row.commands.iter().find(bad).map(|command| full_name(row.hook, &command.name))
 }
 
@@ -165,7 +268,7 @@ mod tests {
     use super::{Row, overall, plan};
     use crate::hooks::command::{Command, Stage};
     use crate::hooks::evidence::Runner;
-    use crate::hooks::fate::Fate;
+    use crate::hooks::fate::{Failure, Fate};
     use crate::hooks::ledger::{Entries, Entry, Key, Line};
     use crate::hooks::record::RunId;
 
@@ -191,6 +294,8 @@ mod tests {
             fate,
             note: None,
             within: None,
+            start: 1,
+            ready: false,
         }
     }
 
@@ -205,6 +310,7 @@ mod tests {
     }
 
     const DONE: Fate = Fate::Succeeded { duration_ms: 1 };
+    const FAILED: Fate = Fate::Failed { failure: Failure::Exited { code: 1 }, duration_ms: 1 };
 
     /// What each fate of a postCreate means for it and for the postStart that comes after it.
     #[test]
@@ -221,7 +327,7 @@ mod tests {
             (Some(Fate::Skipped { why: None }), [Skipped, Pending], [false, true], "skipped counts as done"),
         ] {
             let entries = entries(fate.map(|fate| entry(PostCreate, Devcontainer, fate)));
-            let rows = plan(&stages, &entries, &container(), Runner::Burrow);
+            let rows = plan(&stages, &entries, &container(), Runner::Burrow, false);
             assert_eq!(states(&rows), expected, "{why}");
             let found: Vec<_> = rows.iter().map(|row| row.commands[0].due).collect();
             assert_eq!(found, due, "{why}");
@@ -238,7 +344,7 @@ mod tests {
             ("c2", "s2", [Pending, Pending], "a new container makes all due"),
         ] {
             let container = ContainerStatus { id: id.to_owned(), start_id: start_id.to_owned(), ..container() };
-            assert_eq!(states(&plan(&stages, &entries, &container, Runner::Burrow)), expected, "{why}");
+            assert_eq!(states(&plan(&stages, &entries, &container, Runner::Burrow, false)), expected, "{why}");
         }
     }
 
@@ -246,16 +352,95 @@ mod tests {
     fn an_edited_command_is_told_and_not_run() {
         let mut edited = entry(PostCreate, Burrow, DONE);
         edited.hash = "another".to_owned();
-        let rows = plan(&[stage(PostCreate, Burrow)], &entries([edited]), &container(), Runner::Burrow);
+        let rows = plan(&[stage(PostCreate, Burrow)], &entries([edited]), &container(), Runner::Burrow, false);
         let standing = &rows[0].commands[0];
         assert_eq!((standing.state, standing.due, standing.changed), (Succeeded, false, true));
+    }
+
+    #[test]
+    fn an_edited_command_is_due_again_where_that_is_wanted() {
+        for (fate, expected, due, why) in [
+            (DONE, Pending, true, "it was done, and is another one now"),
+            (FAILED, Pending, true, "a mended command needs no retry"),
+            (Fate::Skipped { why: None }, Skipped, false, "somebody passed it over, whatever it is"),
+            (Fate::Running, Running, false, "not while the old one runs"),
+        ] {
+            let mut edited = entry(PostCreate, Burrow, fate);
+            edited.hash = "another".to_owned();
+            let stages = [stage(PostCreate, Burrow), stage(PostStart, Burrow)];
+            let rows = plan(&stages, &entries([edited]), &container(), Runner::Burrow, true);
+            assert_eq!((rows[0].state(), rows[0].commands[0].due), (expected, due), "{why}");
+            assert_eq!(rows[1].state(), Pending, "nothing holds it back: {why}");
+        }
+        let rows = plan(
+            &[stage(PostCreate, Burrow)],
+            &entries([entry(PostCreate, Burrow, DONE)]),
+            &container(),
+            Runner::Burrow,
+            true,
+        );
+        assert_eq!(rows[0].state(), Succeeded, "the same command is done");
+    }
+
+    /// `c` needs `b`, and `b` needs `a`.
+    fn chain() -> Stage {
+        let mut commands = ["a", "b", "c", "free"].map(command);
+        commands[1].needs = vec!["a".to_owned()];
+        commands[2].needs = vec!["b".to_owned()];
+        Stage { hook: PostCreate, origin: Burrow, commands: commands.to_vec(), jobs: None }
+    }
+
+    fn named(name: &str, fate: Fate) -> Entry {
+        let entry = entry(PostCreate, Burrow, fate);
+        Entry { key: Key::new(&container(), PostCreate, Burrow, name), ..entry }
+    }
+
+    #[test]
+    fn a_failure_holds_back_what_needs_it_and_later_hooks() {
+        let stages = [chain(), stage(PostStart, Devcontainer)];
+        let rows = plan(&stages, &entries([named("a", FAILED)]), &container(), Runner::Burrow, false);
+        let found: Vec<_> = rows[0].commands.iter().map(|it| (it.state, it.due, it.blocked_by.as_deref())).collect();
+        let blocked = (Blocked, false, Some("postCreate/a"));
+        assert_eq!(found, [(Failed, false, None), blocked, blocked, (Pending, true, None)]);
+        assert_eq!((rows[0].state(), rows[1].state()), (Failed, Blocked));
+        assert_eq!(rows[1].commands[0].blocked_by.as_deref(), Some("postCreate/a"));
+    }
+
+    #[test]
+    fn an_optional_failure_holds_back_nothing_and_is_shown() {
+        let mut stages = [chain(), stage(PostStart, Devcontainer)];
+        stages[0].commands[0].optional = true;
+        let done = |name| named(name, DONE);
+        let rows = plan(&stages, &entries([named("a", FAILED)]), &container(), Runner::Burrow, false);
+        assert_eq!(rows[0].commands[0].state, Failed);
+        assert!(rows[0].commands[1].due && rows[1].commands[0].due);
+        let all = entries([named("a", FAILED), done("b"), done("c"), done("free")]);
+        let rows = plan(&stages, &all, &container(), Runner::Burrow, false);
+        assert_eq!(rows[0].state(), Succeeded, "the hook as a whole is done");
+    }
+
+    #[test]
+    fn a_ready_service_is_done_and_one_that_was_stopped_is_due() {
+        let mut stages = [chain()];
+        stages[0].commands[0].background = true;
+        let mut service = named("a", Fate::Running);
+        let rows = plan(&stages, &entries([service.clone()]), &container(), Runner::Burrow, false);
+        assert!(!rows[0].commands[0].is_done() && rows[0].state() == Running, "not ready yet");
+        service.ready = true;
+        let done = |name| named(name, DONE);
+        let all = entries([service, done("b"), done("c"), done("free")]);
+        let rows = plan(&stages, &all, &container(), Runner::Burrow, false);
+        assert_eq!((rows[0].commands[0].state, rows[0].state()), (Running, Succeeded));
+        let stopped = named("a", Fate::Stopped { why: "x".to_owned() });
+        let rows = plan(&stages, &entries([stopped]), &container(), Runner::Burrow, false);
+        assert_eq!((rows[0].commands[0].state, rows[0].commands[0].due), (Pending, true));
     }
 
     #[test]
     fn what_a_tool_runs_is_external_and_only_burrows_own_is_due() {
         let stages = [stage(OnCreate, Burrow), stage(OnCreate, Devcontainer), stage(OnStartup, Devcontainer)];
         for runner in [Runner::Tool, Runner::Unclear] {
-            let rows = plan(&stages, &Entries::default(), &container(), runner);
+            let rows = plan(&stages, &Entries::default(), &container(), runner, false);
             assert_eq!(states(&rows), [Pending, External, Pending], "no tool knows onStartup: {runner:?}");
             assert!(!rows[1].commands[0].due);
         }
@@ -265,7 +450,7 @@ mod tests {
     fn an_external_hook_neither_waits_nor_holds_back() {
         let stages = [stage(OnCreate, Burrow), stage(OnCreate, Devcontainer), stage(PostCreate, Burrow)];
         let failed = entries([entry(OnCreate, Burrow, Fate::Interrupted)]);
-        let rows = plan(&stages, &failed, &container(), Runner::Tool);
+        let rows = plan(&stages, &failed, &container(), Runner::Tool, false);
         assert_eq!(states(&rows), [Interrupted, External, Blocked]);
         assert_eq!(rows[2].held_by.as_deref(), Some("onCreate"));
     }
@@ -274,7 +459,7 @@ mod tests {
     fn post_attach_is_always_due_and_holds_nothing_back() {
         let stages = [stage(PostAttach, Devcontainer), stage(OnStartup, Burrow)];
         let entries = entries([entry(PostAttach, Devcontainer, Fate::Interrupted)]);
-        let rows = plan(&stages, &entries, &container(), Runner::Burrow);
+        let rows = plan(&stages, &entries, &container(), Runner::Burrow, false);
         assert_eq!(states(&rows), [Interrupted, Pending]);
         assert!(rows[0].commands[0].due, "the next attach runs it whatever the last one did");
     }
@@ -283,11 +468,11 @@ mod tests {
     fn a_recorded_command_line_has_its_own_row() {
         let mut failed = entry(PostCreate, Exec, Fate::Interrupted);
         let stages = [stage(PostCreate, Devcontainer), stage(PostStart, Burrow)];
-        let rows = plan(&stages, &entries([failed.clone()]), &container(), Runner::Tool);
+        let rows = plan(&stages, &entries([failed.clone()]), &container(), Runner::Tool, false);
         assert_eq!(states(&rows), [External, Interrupted, Blocked], "its failure holds back what comes after");
 
         failed.within = Some(RunId { number: 1, hook: PostCreate });
-        let rows = plan(&stages, &entries([failed]), &container(), Runner::Tool);
+        let rows = plan(&stages, &entries([failed]), &container(), Runner::Tool, false);
         assert_eq!(states(&rows), [External, Interrupted, Pending], "within a run, that run answers for it");
     }
 

@@ -66,19 +66,19 @@ pub(crate) async fn wait(check: &ReadyCheck, service: Service) -> Result<(), Not
         ReadyCheck::Log { log } => line_matches(log, service).await,
         ReadyCheck::Port { port } if service.debug_ports.contains(port) => Err(NotReady::DebugPort { port: *port }),
         ReadyCheck::Port { port } => {
-            until(async || is_open(*port).await).await;
+            until(|| is_open(*port)).await;
             Ok(())
         }
         ReadyCheck::Command { command } => {
             let command = command_line(command, service);
-            until(async || succeeds(command.clone()).await).await;
+            until(|| succeeds(command.clone())).await;
             Ok(())
         }
     }
 }
 
 /// Tries again and again, ever more seldom.
-async fn until(mut is_ready: impl AsyncFnMut() -> bool) {
+async fn until<F: Future<Output = bool>>(mut is_ready: impl FnMut() -> F) {
     let mut pause = FIRST_PAUSE;
     while !is_ready().await {
         sleep(pause).await;

@@ -2,7 +2,7 @@
 //!
 //! Invariants: commands stand here before substitution, and no environment ever does. Not here: the files (`runs`).
 
-use burrow_protocol::hooks::{HookName, HookOrigin, HookState, RunSummary};
+use burrow_protocol::hooks::{CommandStanding, HookName, HookOrigin, HookState, RunSummary};
 use burrow_protocol::settings::SingleCommand;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,13 @@ pub(crate) struct RunRecord {
     pub(crate) scope: String,
     /// RFC 3339.
     pub(crate) started_at: String,
+    /// The start of the container in which it began.
+    #[serde(default)]
+    pub(crate) container_start: String,
     pub(crate) commands: Vec<RecordedCommand>,
+    /// The names, not the values, of the variables that its caller had: a retry tells which of them it lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) variables: Vec<String>,
 }
 
 /// One command of a run.
@@ -76,6 +82,23 @@ pub(crate) struct RecordedCommand {
     pub(crate) name: String,
     pub(crate) line: SingleCommand,
     pub(crate) hash: String,
+    pub(crate) fate: Fate,
+    /// Its earlier starts within this run, oldest first; the newest of them are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attempts: Vec<Attempt>,
+    /// Whether it is a service.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) background: bool,
+}
+
+/// A start of a command that was followed by another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Attempt {
+    /// Which start within the run, from 1.
+    pub(crate) start: u32,
+    /// RFC 3339.
+    pub(crate) started_at: Option<String>,
     pub(crate) fate: Fate,
 }
 
@@ -100,13 +123,40 @@ impl RunRecord {
             started_at: Some(self.started_at.clone()),
             state: overall(states),
             commands: self.commands.iter().map(|command| command.name.clone()).collect(),
+            standings: self.commands.iter().map(RecordedCommand::standing).collect(),
         })
+    }
+}
+
+impl RecordedCommand {
+    fn standing(&self) -> CommandStanding {
+        CommandStanding {
+            name: self.name.clone(),
+            state: self.fate.state().unwrap_or(HookState::Pending),
+            reason: self.fate.reason(),
+            attempts: self.attempts.iter().map(|attempt| attempt.fate.how()).collect(),
+        }
+    }
+}
+
+/// The name of the folder of a command's nth start within a run.
+pub(crate) fn folder_of_start(command: &str, start: u32) -> String {
+    let folder = folder_name(command);
+    // No name has a dot once it is written as a folder.
+    if start == 1 { folder } else { format!("{folder}.{start}") }
+}
+
+/// Which start of `command` a folder belongs to.
+pub(crate) fn start_of_folder(folder: &str, command: &str) -> Option<u32> {
+    match folder.strip_prefix(&folder_name(command))? {
+        "" => Some(1),
+        rest => rest.strip_prefix('.')?.parse().ok(),
     }
 }
 
 /// The name of a command's folder. Two names of one hook never share one: what is no plain character is written as
 /// its bytes, so that no name is `record.json` or leads out of the run's folder.
-pub(crate) fn folder_name(command: &str) -> String {
+fn folder_name(command: &str) -> String {
     if command.is_empty() {
         return MAIN.to_owned();
     }
@@ -130,7 +180,7 @@ pub(crate) fn folder_name(command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunId, folder_name};
+    use super::{RunId, folder_name, folder_of_start, start_of_folder};
 
     #[test]
     fn names_of_folders() {
@@ -144,6 +194,21 @@ mod tests {
             ("ä", "%C3%A4", "bytes, not characters"),
         ] {
             assert_eq!(folder_name(command), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn every_start_has_a_folder_of_its_own() {
+        assert_eq!(folder_of_start("deps", 1), "deps");
+        assert_eq!(folder_of_start("deps", 2), "deps.2");
+        assert_eq!(folder_of_start("deps.2", 1), "deps%2E2", "that name is no start of another");
+        for (folder, expected, why) in [
+            ("deps", Some(1), "the first"),
+            ("deps.12", Some(12), "a later one"),
+            ("deps2", None, "another command"),
+            ("deps%2E2", None, "another command"),
+        ] {
+            assert_eq!(start_of_folder(folder, "deps"), expected, "{why}");
         }
     }
 

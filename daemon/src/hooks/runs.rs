@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::HookError;
-use super::record::{RunId, RunRecord, folder_name};
+use super::record::{RunId, RunRecord, folder_of_start, start_of_folder};
 use crate::durable::{self, DurableError};
 
 /// How many runs a workspace keeps.
 const KEPT: usize = 50;
+
+/// How many starts of one command a run keeps: a service may be started anew very often.
+pub(crate) const STARTS_KEPT: u32 = 8;
 
 /// The folder of a workspace's runs.
 #[derive(Clone, Debug)]
@@ -25,9 +28,34 @@ impl Runs {
         Self { dir }
     }
 
-    /// The folder of one command of a run.
-    pub(crate) fn command(&self, run: RunId, name: &str) -> Utf8PathBuf {
-        self.folder(run).join(folder_name(name))
+    /// The folder of one start of a command of a run; starts count from 1.
+    pub(crate) fn command(&self, run: RunId, name: &str, start: u32) -> Utf8PathBuf {
+        self.folder(run).join(folder_of_start(name, start))
+    }
+
+    /// The first start of a command that is kept. Blocks.
+    pub(crate) fn first_start(&self, run: RunId, name: &str) -> u32 {
+        let has_folder = |start: &u32| self.command(run, name, *start).is_dir();
+        let newest = || {
+            let entries = self.folder(run).read_dir_utf8().into_iter().flatten().flatten();
+            let starts = entries.filter_map(|entry| start_of_folder(entry.file_name(), name));
+            starts.min().unwrap_or(1)
+        };
+        Some(1).filter(has_folder).unwrap_or_else(newest)
+    }
+
+    /// Makes the folder of a later start of a command, and drops that of one long past.
+    ///
+    /// # Errors
+    /// [`DurableError::Write`].
+    pub(crate) fn create_start(&self, run: RunId, name: &str, start: u32) -> Result<(), DurableError> {
+        durable::create_dir(&self.command(run, name, start))?;
+        if let Some(old) = start.checked_sub(STARTS_KEPT).filter(|old| *old > 0)
+            && let Err(error) = durable::remove_dir(&self.command(run, name, old))
+        {
+            tracing::warn!(%run, name, %error, "left the folder of an old start");
+        }
+        Ok(())
     }
 
     /// The run that the folder of a command belongs to.
@@ -42,7 +70,7 @@ impl Runs {
     pub(crate) fn create(&self, record: &RunRecord) -> Result<(), DurableError> {
         let make = || {
             for command in &record.commands {
-                durable::create_dir(&self.command(record.run, &command.name))?;
+                durable::create_dir(&self.command(record.run, &command.name, 1))?;
             }
             self.write(record)
         };
@@ -116,7 +144,7 @@ mod tests {
     use burrow_protocol::settings::SingleCommand;
     use camino::Utf8PathBuf;
 
-    use super::{KEPT, Runs};
+    use super::{KEPT, Runs, STARTS_KEPT};
     use crate::hooks::fate::Fate;
     use crate::hooks::record::{RecordedCommand, RunId, RunRecord};
 
@@ -133,11 +161,15 @@ mod tests {
             origin: HookOrigin::Burrow,
             scope: "s".to_owned(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
+            container_start: "s".to_owned(),
+            variables: vec!["HOME".to_owned()],
             commands: vec![RecordedCommand {
                 name: "a/b".to_owned(),
                 line: SingleCommand::Shell("echo ${containerEnv:TOKEN}".to_owned()),
                 hash: "h".to_owned(),
                 fate: Fate::Running,
+                attempts: Vec::new(),
+                background: false,
             }],
         }
     }
@@ -147,10 +179,23 @@ mod tests {
         let (_keep, runs) = runs();
         runs.create(&record(9)).unwrap();
         assert_eq!(runs.read(record(9).run).unwrap(), Some(record(9)));
-        let folder = runs.command(record(9).run, "a/b");
+        let folder = runs.command(record(9).run, "a/b", 1);
         assert!(folder.is_dir());
         assert_eq!(runs.run_of(&folder), Some(record(9).run));
         assert_eq!(runs.run_of("/elsewhere/9-postStart/main".into()), None);
+    }
+
+    #[test]
+    fn the_newest_starts_of_a_command_are_kept() {
+        let (_keep, runs) = runs();
+        runs.create(&record(9)).unwrap();
+        let run = record(9).run;
+        assert_eq!(runs.first_start(run, "a/b"), 1);
+        for start in 2..=STARTS_KEPT + 2 {
+            runs.create_start(run, "a/b", start).unwrap();
+        }
+        assert_eq!(runs.first_start(run, "a/b"), 3, "the first two are gone");
+        assert_eq!(runs.run_of(&runs.command(run, "a/b", STARTS_KEPT)), Some(run));
     }
 
     #[test]

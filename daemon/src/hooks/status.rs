@@ -11,6 +11,9 @@ use super::plan::{Row, Standing, full_name};
 use super::record::RunId;
 use crate::model::HooksPart;
 
+/// A service that was started anew more often than this is worth somebody's attention.
+const RESTARTS_TOLD: u32 = 4;
+
 /// Everything there is to show; `trouble` is what kept a run from being written down.
 pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
     let rows = machine.rows();
@@ -27,13 +30,15 @@ pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
 
 fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
     let state = row.state();
-    // The command that the state of the whole speaks of.
-    let telling = row.commands.iter().filter(|command| command.state == state).max_by_key(|it| run(it));
+    // The command that the state of the whole speaks of: the first of the newest run.
+    let telling = row.commands.iter().rev().filter(|command| command.counts_as() == state).max_by_key(|it| run(it));
     let entry = telling.and_then(|command| command.entry.as_ref());
     let waits = queued.filter(|_| state != HookState::Running);
     let reason = match (telling, waits) {
         (_, Some(_)) => Some("waits for its turn".to_owned()),
-        (Some(command), None) => reason_of(command, runner),
+        // What a ready service or an optional command has to say is its own.
+        (Some(command), None) if command.state == state => reason_of(command, runner),
+        (Some(_), None) => None,
         (None, None) => None,
     };
     HookStatus {
@@ -43,14 +48,17 @@ fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
         run_id: waits.map(|job| job.run).or_else(|| entry?.run).map(|run| run.to_string()),
         started_at: entry.and_then(|entry| entry.started_at.clone()),
         duration_ms: duration(row),
-        exit_code: entry.and_then(|entry| entry.fate.exit_code()),
-        signal: entry.and_then(|entry| entry.fate.signal()),
+        exit_code: entry
+            .and_then(|entry| entry.fate.exit_code())
+            .filter(|code| *code == 0 || state != HookState::Succeeded),
+        signal: entry.and_then(|entry| entry.fate.signal()).filter(|_| state != HookState::Succeeded),
         reason,
         blocked_by: row.held_by.clone().filter(|_| state == HookState::Blocked),
         changed: row.commands.iter().any(|command| command.changed),
         attempt: row
             .commands
             .iter()
+            .filter(|command| !command.background)
             .filter_map(|command| command.entry.as_ref())
             .map(|it| it.attempt)
             .max()
@@ -71,7 +79,12 @@ fn command(standing: &Standing, waits: Option<&Job>, runner: Runner) -> CommandS
         exit_code: entry.and_then(|entry| entry.fate.exit_code()),
         signal: entry.and_then(|entry| entry.fate.signal()),
         reason: reason_of(standing, runner),
+        blocked_by: standing.blocked_by.clone(),
         changed: standing.changed,
+        attempt: entry.map_or(0, |entry| entry.attempt),
+        optional: standing.optional,
+        background: standing.background,
+        ready: standing.is_ready(),
     }
 }
 
@@ -88,6 +101,10 @@ fn reason_of(standing: &Standing, runner: Runner) -> Option<String> {
     match standing.state {
         HookState::External if runner == Runner::Unclear => Some("whether a tool ran it is unclear".to_owned()),
         HookState::External => Some("a Dev Containers tool runs it".to_owned()),
+        // Its entry speaks of the start before.
+        HookState::Running | HookState::Pending if standing.waits.is_some() => standing.waits.clone(),
+        HookState::Blocked => None,
+        HookState::Pending if standing.changed => Some("changed since it ran".to_owned()),
         _ => standing.entry.as_ref().and_then(told),
     }
 }
@@ -99,7 +116,8 @@ fn told(entry: &Entry) -> Option<String> {
 
 /// What needs attention about one hook.
 fn reason(row: &Row) -> Option<Reason> {
-    let bad = row.commands.iter().find(|command| command.entry.as_ref().is_some_and(|entry| entry.fate.is_bad()))?;
+    let bad = row.commands.iter().find(|command| command.is_bad() && !command.optional && !is_about_to_run(command));
+    let Some(bad) = bad else { return row.commands.iter().find_map(|command| keeps_ending(row, command)) };
     let name = full_name(row.hook, &bad.name);
     let code = if bad.state == HookState::Interrupted { ErrorCode::RunInterrupted } else { ErrorCode::HookFailed };
     let why = bad.entry.as_ref().and_then(told).unwrap_or_else(|| "it did not succeed".to_owned());
@@ -111,6 +129,22 @@ fn reason(row: &Row) -> Option<Reason> {
         code: Some(code.code().to_owned()),
         message: format!("{name} did not succeed: {why}"),
         hint: Some(format!("see `burrow hook log {name}`, then {again} or `burrow hook skip {name}`")),
+    })
+}
+
+/// It is edited, and due again.
+fn is_about_to_run(standing: &Standing) -> bool {
+    standing.state == HookState::Pending
+}
+
+/// A service that is started anew again and again.
+fn keeps_ending(row: &Row, standing: &Standing) -> Option<Reason> {
+    let starts = standing.entry.as_ref().filter(|_| standing.is_ready()).map_or(0, |entry| entry.start);
+    let name = full_name(row.hook, &standing.name);
+    (starts > RESTARTS_TOLD).then(|| Reason {
+        code: Some(ErrorCode::HookFailed.code().to_owned()),
+        message: format!("{name} keeps ending: {}", standing.waits.clone().unwrap_or_default()),
+        hint: Some(format!("see `burrow hook log {name}`; `burrow hook cancel {name}` ends it")),
     })
 }
 

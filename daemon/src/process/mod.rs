@@ -26,6 +26,7 @@ mod shim; // the shim itself
 
 pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
+mod environ; // the environment of a living process
 mod exit; // waiting for processes that are not our children
 pub mod run; // short-lived commands
 pub mod sweep; // finding and ending what a dead daemon left
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 pub use detach::spawn_detached;
+pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;

@@ -40,6 +40,8 @@ export type CancelRunParams = {
   workspace: string;
   /** Which run. */
   runId: string;
+  /** One command of it, else all. */
+  command: string | null;
 };
 
 /** What kind of client a session has. */
@@ -63,6 +65,18 @@ export type ClientOptions = {
   cwd: string;
 };
 
+/** How one command of a run stands or ended. */
+export type CommandStanding = {
+  /** Its name. */
+  name: string;
+  /** Its state; `pending` where it was not started. */
+  state: HookState;
+  /** Why it is in this state, in a few words. */
+  reason: string | null;
+  /** How its earlier starts within the run ended, oldest first. */
+  attempts: Array<string>;
+};
+
 /** One command of a hook. A hook that is no object has one command, with an empty name. */
 export type CommandStatus = {
   /** Its key in the object form; empty otherwise. */
@@ -81,8 +95,18 @@ export type CommandStatus = {
   signal: number | null;
   /** Why it is in this state, in a few words. */
   reason: string | null;
+  /** What holds it back: `HOOK` or `HOOK/COMMAND`. */
+  blockedBy: string | null;
   /** Whether the command is another one than the one that ran. */
   changed: boolean;
+  /** How often it was started for this container or this start. */
+  attempt: number;
+  /** Whether its failure holds nothing back. */
+  optional: boolean;
+  /** Whether it is a service: one that is `ready` counts as done while it runs. */
+  background: boolean;
+  /** Whether a service is ready. */
+  ready: boolean;
 };
 
 /** What kind of machine the daemon runs on. */
@@ -204,7 +228,7 @@ export type HookState =
   | "pending"
   /** Due, held back by what `blockedBy` names. */
   | "blocked"
-  /** A shim has it. */
+  /** A shim has it, or it is about to be started anew. */
   | "running"
   /** Exit code 0. */
   | "succeeded"
@@ -381,6 +405,8 @@ export type LogPiece = {
   cut: SafeInt;
   /** Whether the command has ended and nothing follows. */
   ended: boolean;
+  /** The start of the command to ask for next: a later one where this one has ended and been read. */
+  attempt: number;
 };
 
 /** The bytes of one read. */
@@ -487,6 +513,10 @@ export type ReadLogParams = {
   offset: SafeInt;
   /** Where there is nothing at `offset` yet: wait this long for it. */
   waitMs: number;
+  /** Which start of the command within the run, from 1; `offset` counts within it. 0: the first that is kept. */
+  attempt: number;
+  /** A service that is ready counts as ended. */
+  untilReady: boolean;
 };
 
 /** Why a workspace is not ready. */
@@ -703,6 +733,8 @@ export type RunSummary = {
   state: HookState;
   /** Its commands' names, in order. */
   commands: Array<string>;
+  /** How each of them stands, in the same order. */
+  standings: Array<CommandStanding>;
 };
 
 /** A byte offset or count: at most 2^53 - 1, so that a JavaScript number holds it exactly. */
@@ -754,8 +786,13 @@ export type StartReloadParams = {
 
 /** What a request to run hooks started. The work goes on in the daemon. */
 export type StartedHooks = {
-  /** The runs that were started or queued, in their order. Empty: nothing was due. */
+  /**
+   * The runs that were started or queued, in their order. Empty: nothing was due, or nothing that the caller may
+   * wait for.
+   */
   runs: Array<string>;
+  /** What the caller should know of them. */
+  notes: Array<string>;
 };
 
 /** An operation was queued. Its `$/progress` carries `operation` as the token. */
@@ -1103,6 +1140,8 @@ export const ERROR_CODES = {
   BUR306: "spawn-failed",
   /** How the run ended is not known: its shim died. */
   BUR307: "run-interrupted",
+  /** A command of a hook would wait for its own end. */
+  BUR308: "waits-for-itself",
   /** There is no Go on PATH. */
   BUR401: "no-go",
   /** The Go at hand is older than the workspace asks for. */

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let client = context.connect(Start::IfNeeded).await?;
-    let StartedHooks { runs } = client
+    let StartedHooks { runs, .. } = client
         .call::<HooksExec>(ExecHookParams {
             workspace: context.workspace().to_string(),
             hook: args.target.hook,
@@ -46,7 +46,8 @@ async fn cancel_on_interrupt(client: &Client, context: &Context, runs: &[String]
             return std::future::pending().await;
         }
         for run in runs {
-            let params = CancelRunParams { workspace: context.workspace().to_string(), run_id: run.clone() };
+            let params =
+                CancelRunParams { workspace: context.workspace().to_string(), run_id: run.clone(), command: None };
             if let Err(error) = client.call::<HooksCancel>(params).await {
                 context.printer.error(&error.data());
             }

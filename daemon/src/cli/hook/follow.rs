@@ -38,6 +38,8 @@ pub(super) struct Style {
     pub(super) sink: Sink,
     /// Whether each line begins with its time.
     pub(super) times: bool,
+    /// Whether a service that is ready is followed no further.
+    pub(super) until_ready: bool,
 }
 
 /// Prints the output of `runs`, one run after another, until all have ended or were held back. Answers with how every hook
@@ -49,7 +51,7 @@ pub(crate) async fn follow(
     printer: Printer,
     sink: Sink,
 ) -> Result<Vec<HookStatus>, ClientError> {
-    let style = Style { printer, sink, times: false };
+    let style = Style { printer, sink, times: false, until_ready: true };
     for run in runs {
         let listed = client.call::<HooksRuns>(ListRunsParams { workspace: workspace.to_string(), hook: None }).await?;
         // One that is not listed was held back by what ran before it.
@@ -70,7 +72,7 @@ pub(super) async fn follow_run(
 ) -> Result<(), ClientError> {
     let commands = run.commands.iter().map(|command| async {
         let mut lines = Lines::new(run, command, style);
-        let mut tail = Tail::new(workspace, &run.run_id, command);
+        let mut tail = Tail::new(workspace, &run.run_id, command, style.until_ready);
         while let Some(piece) = tail.next(client, WAIT_MS).await? {
             lines.print(&piece);
         }
@@ -88,13 +90,15 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(workspace: &Utf8Path, run: &str, command: &str) -> Self {
+    pub(super) fn new(workspace: &Utf8Path, run: &str, command: &str, until_ready: bool) -> Self {
         let params = ReadLogParams {
             workspace: workspace.to_string(),
             run_id: run.to_owned(),
             command: command.to_owned(),
             offset: SafeInt::default(),
             wait_ms: 0,
+            attempt: 0,
+            until_ready,
         };
         Self { params, ended: false }
     }
@@ -112,6 +116,7 @@ impl Tail {
             Err(error) => return Err(error),
         };
         self.params.offset = piece.next;
+        self.params.attempt = piece.attempt;
         self.ended = piece.ended;
         Ok(Some(piece))
     }
@@ -125,22 +130,42 @@ pub(super) struct Lines {
     style: Style,
     /// The line that each stream has begun: where standard error is `true`.
     open: HashMap<bool, String>,
+    /// Which start of the command it is.
+    attempt: u32,
 }
 
 impl Lines {
     pub(super) fn new(run: &RunSummary, command: &str, style: Style) -> Self {
+        let index = run.commands.iter().position(|name| name == command).unwrap_or_default();
         let prefix = if run.commands.len() < 2 {
             String::new()
         } else {
-            style.printer.paint(printer::Style::Faint, &format!("[{command}] "))
+            style.printer.paint(printer::Style::OneOf(index), &format!("[{command}] "))
         };
-        Self { prefix, style, open: HashMap::new() }
+        Self { prefix, style, open: HashMap::new(), attempt: 1 }
     }
 
     pub(super) fn print(&mut self, piece: &LogPiece) {
+        self.tell_attempt(piece);
         self.tell_cut(piece);
         for read in &piece.reads {
             self.add(read);
+        }
+    }
+
+    /// Whether a piece is of a later start than what was printed.
+    pub(super) const fn is_later(&self, piece: &LogPiece) -> bool {
+        piece.attempt > self.attempt
+    }
+
+    /// Sets the output of a later start apart from that of the one before.
+    pub(super) fn tell_attempt(&mut self, piece: &LogPiece) {
+        if piece.attempt > self.attempt {
+            self.finish();
+            self.attempt = piece.attempt;
+            let text = format!("... started again, for the {} time", ordinal(piece.attempt));
+            let text = self.style.printer.paint(printer::Style::Faint, &text);
+            self.style.printer.note(&format!("{}{text}", self.prefix));
         }
     }
 
@@ -184,6 +209,17 @@ impl Lines {
     }
 }
 
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 /// Runs `futures` side by side to their ends.
 async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut running: Vec<Pin<Box<_>>> = futures.into_iter().map(Box::pin).collect();
@@ -203,4 +239,15 @@ async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn ordinals() {
+        let told = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        assert_eq!(told, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 use burrow_protocol::error::{ErrorCode, ErrorData};
-use burrow_protocol::hooks::{HookState, ListRunsParams, LogRead, RunSummary};
+use burrow_protocol::hooks::{CommandStanding, HookState, ListRunsParams, LogRead, RunSummary};
 use burrow_protocol::methods::HooksRuns;
 use jiff::Timestamp;
 
@@ -35,9 +35,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
     let listed = client.call::<HooksRuns>(params).await?;
     let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
-    let style = Style { printer: context.printer, sink: Sink::Streams, times: args.times };
+    let style = Style { printer: context.printer, sink: Sink::Streams, times: args.times, until_ready: false };
+    let not_run = not_run(&args, &run);
     if context.printer.is_json() {
         context.printer.json(&run);
+    } else if let Some(told) = not_run.filter(|_| !args.follow) {
+        return Err(told.into());
     } else if args.follow {
         follow_run(&client, context.workspace(), &run, style).await?;
     } else {
@@ -68,6 +71,18 @@ fn unknown(args: &Args) -> Told {
     Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".to_owned())))
 }
 
+/// A command that is a part of the run and has not begun in it: it has no output, and has not printed nothing either.
+fn not_run(args: &Args, run: &RunSummary) -> Option<Told> {
+    let has_begun = |standing: &CommandStanding| !matches!(standing.state, HookState::Pending | HookState::Blocked);
+    let of_target = || run.standings.iter().filter(|standing| run.commands.contains(&standing.name));
+    if of_target().next().is_none() || of_target().any(has_begun) {
+        return None;
+    }
+    let why = of_target().find_map(|standing| standing.reason.clone()).map(|why| format!(": {why}"));
+    let message = format!("{} has not run{}", args.target, why.unwrap_or_default());
+    Some(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".to_owned()))))
+}
+
 /// What one command has printed so far.
 struct Source {
     tail: Tail,
@@ -84,6 +99,8 @@ impl Source {
                     self.lines.tell_cut(&piece);
                     self.reads.extend(piece.reads);
                 }
+                // What was read of the start before is printed by now.
+                Some(piece) if self.lines.is_later(&piece) => self.lines.tell_attempt(&piece),
                 Some(_) | None => self.exhausted = true,
             }
         }
@@ -97,7 +114,7 @@ async fn print(client: &Client, context: &Context, run: &RunSummary, style: Styl
         .commands
         .iter()
         .map(|command| Source {
-            tail: Tail::new(context.workspace(), &run.run_id, command),
+            tail: Tail::new(context.workspace(), &run.run_id, command, false),
             lines: Lines::new(run, command, style),
             reads: VecDeque::new(),
             exhausted: false,
@@ -119,6 +136,12 @@ async fn print(client: &Client, context: &Context, run: &RunSummary, style: Styl
     sources.iter_mut().for_each(|source| source.lines.finish());
     if silent {
         context.printer.note(&format!("{} has printed nothing", run.run_id));
+    }
+    for standing in run.standings.iter().filter(|standing| run.commands.contains(&standing.name)) {
+        if matches!(standing.state, HookState::Pending | HookState::Blocked) {
+            let why = standing.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            context.printer.note(&format!("[{}] has not run{why}", standing.name));
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `burrow hook ...`: lifecycle hooks.
 
 mod r#await;
+mod cancel;
 mod exec;
 mod list;
 mod log;
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     /// Count a hook as done without running it
     #[command(after_help = HELP)]
     Skip(skip::Args),
+    /// End what runs of a hook
+    #[command(after_help = HELP)]
+    Cancel(cancel::Args),
     /// Show what a hook printed
     #[command(after_help = HELP)]
     Log(log::Args),
@@ -50,6 +54,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<ExitStatu
         Command::Exec(args) => exec::run(args, context).await,
         Command::Retry(args) => retry::run(args, context).await,
         Command::Skip(args) => skip::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Await(args) => r#await::run(args, context).await,
     }

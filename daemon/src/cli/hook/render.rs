@@ -34,12 +34,17 @@ pub(crate) fn hooks(printer: Printer, hooks: &[HookStatus]) -> String {
 pub(crate) fn line(printer: Printer, hook: &HookStatus) -> String {
     let run = (hook.attempt > 1).then(|| format!("run {}", hook.attempt));
     let blocked = hook.blocked_by.as_ref().map(|name| format!("by {name}"));
-    let details = [run, hook.reason.clone(), blocked, took(hook.duration_ms), changed(hook.changed)];
+    let told = hook.reason.as_deref() == Some("changed since it ran");
+    let details = [run, hook.reason.clone(), blocked, took(hook.duration_ms), changed(hook.changed && !told)];
     columns(printer, &title(hook), hook.state, details)
 }
 
 fn command_line(printer: Printer, command: &CommandStatus) -> String {
-    let details = [command.reason.clone(), took(command.duration_ms), changed(command.changed), None, None];
+    let blocked = command.blocked_by.as_ref().map(|name| format!("by {name}"));
+    let optional = (command.optional && needs_attention(command.state)).then(|| "optional".to_owned());
+    let told = command.reason.as_deref() == Some("changed since it ran");
+    let details =
+        [command.reason.clone(), blocked, optional, took(command.duration_ms), changed(command.changed && !told)];
     columns(printer, &command.name, command.state, details)
 }
 
@@ -105,13 +110,18 @@ pub(crate) fn child_status(hooks: &[HookStatus], runs: &[String]) -> ExitStatus 
         // It was queued, and something before it did not succeed.
         return ExitStatus::Attention;
     }
-    of_runs.map(command_status).find(|status| *status != ExitStatus::Success).unwrap_or(ExitStatus::Success)
+    of_runs
+        .filter(|command| !command.optional)
+        .map(command_status)
+        .find(|status| *status != ExitStatus::Success)
+        .unwrap_or(ExitStatus::Success)
 }
 
 fn command_status(command: &CommandStatus) -> ExitStatus {
     let code = |code: i32| u8::try_from(code).map_or(ExitStatus::Failure, ExitStatus::Child);
     match command.state {
         HookState::Succeeded | HookState::Skipped => ExitStatus::Success,
+        HookState::Running if command.ready => ExitStatus::Success,
         HookState::Failed => match (command.exit_code, command.signal) {
             (Some(exit), _) => code(exit),
             (None, Some(signal)) => code(SIGNALED + signal),
@@ -143,7 +153,12 @@ mod tests {
             exit_code: None,
             signal: None,
             reason: None,
+            blocked_by: None,
             changed: false,
+            attempt: 1,
+            optional: false,
+            background: false,
+            ready: false,
         }
     }
 
@@ -180,17 +195,31 @@ mod tests {
             duration_ms: None,
             ..hook(HookState::Failed, vec![failed, command("test", HookState::Succeeded)])
         };
+        let held = CommandStatus {
+            blocked_by: Some("postCreate/vet".to_owned()),
+            run_id: None,
+            ..command("seed", HookState::Blocked)
+        };
+        let optional = CommandStatus { optional: true, ..command("lint", HookState::TimedOut) };
+        let reason = Some("ready".to_owned());
+        let service = CommandStatus { background: true, ready: true, reason, ..command("db", HookState::Running) };
+        let ordered =
+            HookStatus { duration_ms: None, attempt: 1, ..hook(HookState::Failed, vec![held, optional, service]) };
         let blocked = HookStatus {
             name: HookName::PostStart,
             blocked_by: Some("postCreate/vet".to_owned()),
             duration_ms: None,
             ..hook(HookState::Blocked, vec![])
         };
-        insta::assert_snapshot!(hooks(Printer::new(false), &[retried, named, blocked]), @r"
+        insta::assert_snapshot!(hooks(Printer::new(false), &[retried, named, ordered, blocked]), @r"
         postCreate  succeeded  run 2, after exit code 1, 1.2 s
         postCreate (burrow)  failed  exit code 1, changed since it ran
           vet  failed  exit code 1
           test  succeeded
+        postCreate  failed
+          seed  blocked  by postCreate/vet
+          lint  timedOut  optional
+          db  running  ready
         postStart  blocked  by postCreate/vet
         ");
     }
@@ -212,6 +241,16 @@ mod tests {
                 vec![command("a", HookState::Succeeded), failed(Some(2), None)],
                 ExitStatus::Child(2),
                 "the first that failed",
+            ),
+            (
+                vec![CommandStatus { optional: true, ..failed(Some(2), None) }, command("b", HookState::Succeeded)],
+                ExitStatus::Success,
+                "one that may fail did",
+            ),
+            (
+                vec![CommandStatus { background: true, ready: true, ..command("db", HookState::Running) }],
+                ExitStatus::Success,
+                "a service is ready",
             ),
             (vec![other], ExitStatus::Attention, "the run was held back, and an earlier one is shown"),
         ] {

@@ -21,9 +21,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let client = context.connect(Start::IfNeeded).await?;
     let (hook, command) = args.target.clone().map(|target| (target.hook, target.command)).unzip();
     let params = RetryHookParams { workspace: context.workspace().to_string(), hook, command: command.flatten() };
-    let StartedHooks { runs } = client.call::<HooksRetry>(params).await?;
+    let StartedHooks { runs, notes } = client.call::<HooksRetry>(params).await?;
 
     let printer = context.printer;
+    notes.iter().for_each(|note| printer.note(note));
     let hooks = follow(&client, context.workspace(), &runs, printer, Sink::Notes).await?;
     let is_target = |hook: &&HookStatus| match &args.target {
         Some(target) => hook.name == target.hook,
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     if printer.is_json() {
         printer.json(&shown);
     } else {
-        if runs.is_empty() {
+        if runs.is_empty() && notes.is_empty() {
             printer.note("nothing is to be retried");
         }
         shown.iter().for_each(|hook| printer.data(&render::line(printer, hook)));

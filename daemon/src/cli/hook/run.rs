@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         "burrow" => HookOrigin::Burrow,
         _ => HookOrigin::Devcontainer,
     });
-    let StartedHooks { runs } = client
+    let StartedHooks { runs, notes } = client
         .call::<HooksRun>(RunHookParams {
             workspace: context.workspace().to_string(),
             hook: args.target.hook,
@@ -39,6 +39,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
             origin,
         })
         .await?;
+    notes.iter().for_each(|note| context.printer.note(note));
+    if runs.is_empty() && !notes.is_empty() {
+        // It is a part of what it asks for, or comes before it.
+        return Ok(ExitStatus::Success);
+    }
     let hooks = show(&client, context, &runs, &args.target).await?;
     Ok(if runs.is_empty() { render::attention(&hooks) } else { render::child_status(&hooks, &runs) })
 }
@@ -59,6 +64,9 @@ pub(super) async fn show(
     } else if runs.is_empty() {
         printer.note(&format!("{target}: nothing is due"));
         printer.note(render::hooks(printer, &hooks).trim_end());
+        if hooks.iter().any(|hook| hook.changed) {
+            printer.note(&format!("`burrow hook run {target} --again` runs what has changed"));
+        }
     } else {
         let told = hooks.iter().filter(|hook| render::needs_attention(hook.state));
         told.for_each(|hook| printer.note(&render::line(printer, hook)));

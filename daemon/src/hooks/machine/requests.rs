@@ -1,8 +1,11 @@
 //! What requests change: what is queued, what is dropped, what is passed over. Nothing starts here.
 
+use std::collections::BTreeSet;
+
 use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
 
-use super::{Cancel, Cause, Job, Machine, Selection, after};
+use super::active::{Ask, Phase};
+use super::{Cancel, Cause, CommandEnd, Job, Machine, Selection, after, lacks};
 use crate::hooks::command::Command;
 use crate::hooks::error::HookError;
 use crate::hooks::evidence::Runner;
@@ -50,27 +53,41 @@ impl Machine {
                 && !(foreign && row.origin == HookOrigin::Devcontainer)
         };
         let rows: Vec<_> = self.rows().into_iter().filter(wanted).collect();
-        Ok(rows
-            .iter()
-            .filter_map(|row| self.queue_job(row, what.command.as_deref(), |_| true, Cause::Again, caller))
-            .collect())
+        let open = |standing: &Standing| standing.due;
+        let mut runs = Vec::new();
+        for row in &rows {
+            let named = self.with_needs(row, what.command.as_deref(), open);
+            runs.extend(self.queue_job(row, |it| named.contains(&it.name), Cause::Again, caller));
+        }
+        Ok(runs)
     }
 
-    /// Queues what did not succeed: of one hook, or of all.
+    /// Queues what did not succeed, and what that held back within its hook: of one hook, or of all.
     pub(crate) fn retry(&mut self, what: Option<&Selection>, caller: &Caller) -> Result<Vec<RunId>, HookError> {
         if let Some(what) = what {
             self.check_known(what)?;
             self.check_idle(what)?;
         }
         let command = what.and_then(|what| what.command.as_deref());
-        let bad = |standing: &Standing| standing.entry.as_ref().is_some_and(|entry| entry.fate.is_bad());
+        let bad = |standing: &Standing| standing.is_bad();
         let rows: Vec<_> =
             self.rows().into_iter().filter(|row| what.is_none_or(|what| row.hook == what.hook)).collect();
         let mut runs = Vec::new();
         for row in &rows {
             let idle = self.queued(row.hook, row.origin).next().is_none();
-            if idle && row.origin != HookOrigin::Exec {
-                runs.extend(self.queue_job(row, command, bad, Cause::Retry, caller));
+            if !idle || row.origin == HookOrigin::Exec {
+                continue;
+            }
+            let held = |standing: &Standing| standing.state == HookState::Blocked && row.held_by.is_none();
+            let open = |standing: &Standing| standing.is_bad() || held(standing) || standing.due;
+            let named = self.with_needs(row, command, open);
+            let wanted = |standing: &Standing| match command {
+                // What it needs goes before it.
+                Some(_) => named.contains(&standing.name) && open(standing),
+                None => standing.is_bad() || held(standing),
+            };
+            if row.commands.iter().any(|standing| bad(standing) || held(standing)) {
+                runs.extend(self.queue_job(row, wanted, Cause::Retry, caller));
             }
         }
         let not_ours = |row: &&Row| row.origin == HookOrigin::Exec && row.commands.iter().any(bad);
@@ -78,6 +95,19 @@ impl Machine {
             Some(row) if runs.is_empty() => Err(HookError::NotOurs { name: row.hook.to_string() }),
             _ => Ok(runs),
         }
+    }
+
+    /// What the caller of a retry lacks that the failed runs had, in a sentence.
+    pub(crate) fn what_retry_lacks(&self, runs: &[RunId], caller: &Caller) -> Option<String> {
+        let jobs = self.queue.iter().filter(|job| runs.contains(&job.run));
+        let keys = jobs.flat_map(|job| {
+            let key = |name: &String| Key::new(&self.container, job.run.hook, job.origin, name);
+            job.commands.iter().map(move |command| key(&command.name)).collect::<Vec<_>>()
+        });
+        let had: BTreeSet<String> =
+            keys.filter_map(|key| self.variables.get(&key)).flat_map(|names| names.iter().cloned()).collect();
+        let words = lacks::words(&lacks::missing(&had, caller))?;
+        Some(format!("the run that failed had {words} in its environment, and this call has not"))
     }
 
     /// Registers a command line to record as a run of a hook.
@@ -97,7 +127,7 @@ impl Machine {
         if let Some(record) = self.active().find(same) {
             return Err(HookError::Running { name, run: record.run.to_string() });
         }
-        Ok(self.push(hook, HookOrigin::Exec, vec![command], cause, caller))
+        Ok(self.push(hook, HookOrigin::Exec, vec![command], None, cause, caller))
     }
 
     /// Counts what did not succeed of a hook as done. The lines to write down are returned; nothing changes before
@@ -121,10 +151,29 @@ impl Machine {
         Ok(lines)
     }
 
-    /// Drops a run that waits; one that runs has to be told.
-    pub(crate) fn cancel(&mut self, run: RunId) -> Result<Cancel, HookError> {
-        if self.is_active(run) {
-            return Ok(Cancel::Tell);
+    /// Ends a run, or one command of it: one that waits is dropped; of one that goes on, what runs has to be told.
+    pub(crate) fn cancel(&mut self, run: RunId, command: Option<&str>) -> Result<Cancel, HookError> {
+        let meant = |name: &str| command.is_none_or(|command| command == name);
+        if let Some(active) = self.active.get_mut(&run) {
+            let (mut commands, mut over) = (Vec::new(), Vec::new());
+            for (index, progress) in active.progress.iter_mut().enumerate() {
+                let name = &active.record.commands[index].name;
+                match progress.phase {
+                    _ if !meant(name) => {}
+                    Phase::Running => {
+                        progress.asked.get_or_insert(Ask::Cancel);
+                        commands.push(name.clone());
+                    }
+                    Phase::Waiting | Phase::Pausing(_) => over.push(index),
+                    Phase::Over => {}
+                }
+            }
+            let unknown = commands.is_empty() && over.is_empty();
+            let settle = self.cancelled(run, &over);
+            return match unknown {
+                true => Err(HookError::RunUnknown { run: run.to_string() }),
+                false => Ok(Cancel::Tell { commands, settle }),
+            };
         }
         let before = self.queue.len();
         self.queue.retain(|job| job.run != run);
@@ -135,6 +184,31 @@ impl Machine {
         }
     }
 
+    /// Ends what is not at rest, and drops what waits. Services that are ready stay.
+    pub(crate) fn cancel_all(&mut self) -> Vec<(RunId, Cancel)> {
+        self.queue.clear();
+        let runs: Vec<_> = self.active.keys().copied().filter(|run| self.is_busy(*run)).collect();
+        runs.into_iter().filter_map(|run| Some((run, self.cancel(run, None).ok()?))).collect()
+    }
+
+    /// Closes commands that had not begun.
+    fn cancelled(&mut self, run: RunId, commands: &[usize]) -> Option<super::Settle> {
+        let mut all: Option<super::Settle> = None;
+        for index in commands {
+            let note = Some("before it began".to_owned());
+            let end = CommandEnd { note, ..CommandEnd::bare(Fate::Cancelled { duration_ms: 0 }) };
+            let Some(settle) = self.over(run, *index, end) else { continue };
+            match &mut all {
+                Some(all) => {
+                    all.lines.extend(settle.lines);
+                    all.record = settle.record.or(all.record.take());
+                }
+                None => all = Some(settle),
+            }
+        }
+        all
+    }
+
     fn queue_due(&mut self, what: &Selection, origin: Option<HookOrigin>, caller: &Caller) -> Vec<RunId> {
         let wanted = |row: &Row| row.hook == what.hook && origin.is_none_or(|origin| row.origin == origin);
         let rows: Vec<_> = self.rows().into_iter().filter(wanted).collect();
@@ -143,8 +217,9 @@ impl Machine {
             runs.extend(self.under_way(row, what.command.as_deref()));
             let queued: Vec<_> = self.queued(row.hook, row.origin).cloned().collect();
             let waits = |name: &str| queued.iter().any(|job| job.commands.iter().any(|command| command.name == name));
-            let due = |standing: &Standing| standing.due && !waits(&standing.name);
-            runs.extend(self.queue_job(row, what.command.as_deref(), due, Cause::Due, caller));
+            let named = self.with_needs(row, what.command.as_deref(), |standing| standing.due);
+            let due = |standing: &Standing| standing.due && named.contains(&standing.name) && !waits(&standing.name);
+            runs.extend(self.queue_job(row, due, Cause::Due, caller));
         }
         runs
     }
@@ -154,7 +229,7 @@ impl Machine {
         let meant = |name: &str| command.is_none_or(|command| command == name);
         let running = self
             .active()
-            .filter(|record| record.run.hook == row.hook && record.origin == row.origin)
+            .filter(|record| record.run.hook == row.hook && record.origin == row.origin && self.is_busy(record.run))
             .filter(|record| record.commands.iter().any(|command| meant(&command.name)))
             .map(|record| record.run);
         let queued = self
@@ -167,17 +242,33 @@ impl Machine {
     fn queue_job(
         &mut self,
         row: &Row,
-        only: Option<&str>,
         wanted: impl Fn(&Standing) -> bool,
         cause: Cause,
         caller: &Caller,
     ) -> Option<RunId> {
         let stage = self.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin)?;
         let wanted = |name: &str| row.commands.iter().any(|standing| standing.name == name && wanted(standing));
-        let named = |name: &str| only.is_none_or(|only| only == name);
-        let commands = stage.commands.iter().filter(|command| named(&command.name) && wanted(&command.name));
-        let commands: Vec<_> = commands.cloned().collect();
-        (!commands.is_empty()).then(|| self.push(row.hook, row.origin, commands, cause, caller))
+        let commands: Vec<_> = stage.commands.iter().filter(|command| wanted(&command.name)).cloned().collect();
+        let jobs = stage.jobs;
+        (!commands.is_empty()).then(|| self.push(row.hook, row.origin, commands, jobs, cause, caller))
+    }
+
+    /// The command `only` of a row with all that it needs and that `open` says is not done; without a name all commands.
+    fn with_needs(&self, row: &Row, only: Option<&str>, open: impl Fn(&Standing) -> bool) -> BTreeSet<String> {
+        let Some(only) = only else { return row.commands.iter().map(|standing| standing.name.clone()).collect() };
+        let stage = self.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin);
+        let commands = stage.map_or(&[][..], |stage| &stage.commands);
+        let is_open = |name: &str| row.commands.iter().any(|standing| standing.name == name && open(standing));
+        let mut names = BTreeSet::from([only.to_owned()]);
+        loop {
+            let of_names = commands.iter().filter(|command| names.contains(&command.name));
+            let needs = of_names.flat_map(|command| command.needs.iter().cloned());
+            let more: Vec<_> = needs.filter(|need| !names.contains(need) && is_open(need)).collect();
+            if more.is_empty() {
+                return names;
+            }
+            names.extend(more);
+        }
     }
 
     fn push(
@@ -185,12 +276,13 @@ impl Machine {
         hook: HookName,
         origin: HookOrigin,
         commands: Vec<Command>,
+        jobs: Option<usize>,
         cause: Cause,
         caller: &Caller,
     ) -> RunId {
         let run = RunId { number: self.next_number, hook };
         self.next_number += 1;
-        self.queue.push_back(Job { run, origin, commands, cause, caller: caller.clone() });
+        self.queue.push_back(Job { run, origin, commands, jobs, cause, caller: caller.clone() });
         run
     }
 
@@ -209,7 +301,8 @@ impl Machine {
 
     fn check_idle(&self, what: &Selection) -> Result<(), HookError> {
         let queued = self.queue.iter().map(|job| job.run);
-        match queued.chain(self.active.keys().copied()).find(|run| run.hook == what.hook) {
+        let running = self.active.keys().copied().filter(|run| self.is_busy(*run));
+        match queued.chain(running).find(|run| run.hook == what.hook) {
             Some(run) => Err(HookError::Running { name: what.to_string(), run: run.to_string() }),
             None => Ok(()),
         }
@@ -221,6 +314,17 @@ fn skipped(key: Key, last: Option<Entry>, why: Option<&str>) -> Entry {
     let fate = Fate::Skipped { why: why.map(ToOwned::to_owned) };
     match last {
         Some(last) => Entry { fate, note, ..last },
-        None => Entry { key, hash: String::new(), run: None, attempt: 0, started_at: None, fate, note, within: None },
+        None => Entry {
+            key,
+            hash: String::new(),
+            run: None,
+            attempt: 0,
+            started_at: None,
+            fate,
+            note,
+            within: None,
+            start: 1,
+            ready: false,
+        },
     }
 }

@@ -8,9 +8,7 @@ use burrow_protocol::hooks::HookState;
 use burrow_protocol::model::{ContainerKind, ContainerStatus};
 use burrow_protocol::settings::SingleCommand;
 
-use proptest::prelude::*;
-
-use super::{Cancel, Cause, CommandEnd, Machine, Row, RunId, Selection, Settle, masked};
+use super::{Cancel, Cause, CommandEnd, Ended, Machine, Row, RunId, Selection, Settle, masked};
 use crate::hooks::command::{Command, Stage};
 use crate::hooks::error::HookError;
 use crate::hooks::evidence::Runner;
@@ -18,19 +16,19 @@ use crate::hooks::fate::{Failure, Fate};
 use crate::hooks::ledger::{Entries, Line};
 use crate::process::Caller;
 
-const NOW: &str = "2026-01-01T00:00:00Z";
-const DONE: Fate = Fate::Succeeded { duration_ms: 1 };
-const FAILED: Fate = Fate::Failed { failure: Failure::Exited { code: 1 }, duration_ms: 1 };
+pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
+pub(super) const DONE: Fate = Fate::Succeeded { duration_ms: 1 };
+pub(super) const FAILED: Fate = Fate::Failed { failure: Failure::Exited { code: 1 }, duration_ms: 1 };
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller { env: Arc::default(), cwd: "/".into(), trusted: true }
 }
 
-fn command(name: &str) -> Command {
+pub(super) fn command(name: &str) -> Command {
     Command::new(name, SingleCommand::Shell("true".to_owned()))
 }
 
-fn machine(stages: &[(HookName, HookOrigin, &[&str])]) -> Machine {
+pub(super) fn machine(stages: &[(HookName, HookOrigin, &[&str])]) -> Machine {
     let container = ContainerStatus { kind: ContainerKind::Docker, id: "c".to_owned(), start_id: "s".to_owned() };
     let mut machine = Machine::new(container, Entries::default(), 1);
     let stages = stages.iter().map(|(hook, origin, names)| Stage {
@@ -39,26 +37,42 @@ fn machine(stages: &[(HookName, HookOrigin, &[&str])]) -> Machine {
         commands: names.iter().map(|name| command(name)).collect(),
         jobs: None,
     });
-    machine.configure(stages.collect());
+    machine.configure(stages.collect(), false);
     machine
 }
 
-fn what(hook: HookName) -> Selection {
+pub(super) fn what(hook: HookName) -> Selection {
     Selection { hook, command: None }
 }
 
 fn end(machine: &mut Machine, run: RunId, name: &str, fate: Fate) -> Option<Settle> {
-    machine.ended(run, name, CommandEnd::bare(fate))
+    match machine.ended(run, name, CommandEnd::bare(fate))? {
+        Ended::Over(settle) => Some(settle),
+        Ended::Pause { .. } => panic!("{name} is to be over"),
+    }
+}
+
+/// Begins the next run and starts what may start of it.
+fn begin(machine: &mut Machine) -> Option<RunId> {
+    let run = machine.next(NOW)?.run;
+    machine.launches(NOW);
+    Some(run)
 }
 
 /// Runs all that may start, each command ending as `fate` says.
 fn drain(machine: &mut Machine, fate: impl Fn(HookName) -> Fate) -> Vec<String> {
     let mut order = Vec::new();
     while let Some(begin) = machine.next(NOW) {
-        for command in &begin.job.commands {
-            end(machine, begin.job.run, &command.name, fate(begin.job.run.hook));
+        loop {
+            let launches = machine.launches(NOW);
+            if launches.is_empty() {
+                break;
+            }
+            for launch in launches {
+                end(machine, begin.run, &launch.command.name, fate(begin.run.hook));
+            }
         }
-        order.push(format!("{}/{:?}", begin.job.run, begin.job.origin));
+        order.push(format!("{}/{:?}", begin.run, begin.record.origin));
     }
     order
 }
@@ -76,7 +90,7 @@ fn hooks_run_one_after_another_in_their_order() {
         (PostAttach, Devcontainer, &[""]),
     ]);
     machine.up(&caller());
-    let first = machine.next(NOW).unwrap().job.run;
+    let first = begin(&mut machine).unwrap();
     assert!(machine.next(NOW).is_none(), "the second waits for the first");
     end(&mut machine, first, "", DONE);
     let rest = drain(&mut machine, |_| DONE);
@@ -120,7 +134,7 @@ fn an_attempt_is_counted_and_tells_what_it_comes_after() {
 fn the_commands_of_one_hook_run_side_by_side_and_all_ends_count() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &["a", "b"])]);
     machine.up(&caller());
-    let run = machine.next(NOW).unwrap().job.run;
+    let run = begin(&mut machine).unwrap();
     let first = end(&mut machine, run, "a", FAILED).unwrap();
     assert_eq!(first.record, None, "the run goes on");
     assert_eq!(states(&machine), [HookState::Running]);
@@ -129,7 +143,7 @@ fn the_commands_of_one_hook_run_side_by_side_and_all_ends_count() {
     assert_eq!(fates, [FAILED, DONE]);
     assert_eq!(states(&machine), [HookState::Failed]);
     machine.retry(None, &caller()).unwrap();
-    let names: Vec<_> = machine.next(NOW).unwrap().job.commands.into_iter().map(|it| it.name).collect();
+    let names: Vec<_> = machine.next(NOW).unwrap().record.commands.into_iter().map(|it| it.name).collect();
     assert_eq!(names, ["a"], "only what did not succeed is retried");
 }
 
@@ -138,7 +152,7 @@ fn asking_again_joins_what_is_under_way() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &[""]), (PostStart, Devcontainer, &[""])]);
     let first = machine.up(&caller());
     assert_eq!(machine.up(&caller()), first, "both wait");
-    machine.next(NOW).unwrap();
+    begin(&mut machine).unwrap();
     assert_eq!(machine.up(&caller()), first, "one runs, one waits");
     assert_eq!(machine.run(&what(PostStart), None, &caller()).unwrap(), first[1..]);
     let again = machine.run_again(&what(PostCreate), None, &caller());
@@ -160,7 +174,7 @@ fn asking_for_a_command_that_is_not_under_way_queues_it() {
 fn what_cannot_be_written_down_did_not_start() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &[""]), (PostStart, Devcontainer, &[""])]);
     machine.up(&caller());
-    let run = machine.next(NOW).unwrap().job.run;
+    let run = begin(&mut machine).unwrap();
     machine.not_recorded(run);
     assert!(machine.is_idle(), "nor did what waited behind it");
     assert_eq!(states(&machine), [HookState::Pending, HookState::Pending]);
@@ -199,10 +213,10 @@ fn a_tool_that_was_seen_is_written_down_once_and_stays() {
 fn a_recorded_command_line_starts_within_a_running_hook() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &[""])]);
     machine.up(&caller());
-    let outer = machine.next(NOW).unwrap().job.run;
+    let outer = begin(&mut machine).unwrap();
     let cause = || Cause::Exec { argv: vec!["make".to_owned()], cwd: "/".into(), within: Some(outer) };
     let inner = machine.exec(PostCreate, command(""), cause(), &caller()).unwrap();
-    assert_eq!(machine.next(NOW).unwrap().job.run, inner, "else the hook would wait for itself");
+    assert_eq!(begin(&mut machine).unwrap(), inner, "else the hook would wait for itself");
     assert!(machine.exec(PostCreate, command(""), cause(), &caller()).is_err(), "the same twice");
     end(&mut machine, inner, "", FAILED);
     end(&mut machine, outer, "", DONE);
@@ -213,10 +227,11 @@ fn a_recorded_command_line_starts_within_a_running_hook() {
 fn what_waits_is_dropped_and_what_runs_is_told() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &[""]), (PostStart, Devcontainer, &[""])]);
     let runs = machine.up(&caller());
-    machine.next(NOW).unwrap();
-    assert_eq!(machine.cancel(runs[0]).unwrap(), Cancel::Tell);
-    assert_eq!(machine.cancel(runs[1]).unwrap(), Cancel::Unqueued);
-    assert!(machine.cancel(runs[1]).is_err(), "it no longer waits");
+    begin(&mut machine).unwrap();
+    let tell = Cancel::Tell { commands: vec![String::new()], settle: None };
+    assert_eq!(machine.cancel(runs[0], None).unwrap(), tell);
+    assert_eq!(machine.cancel(runs[1], None).unwrap(), Cancel::Unqueued);
+    assert!(machine.cancel(runs[1], None).is_err(), "it no longer waits");
 }
 
 #[test]
@@ -233,106 +248,357 @@ fn secrets_in_arguments_are_masked() {
     let argv = ["curl", "-H", "token: hunter2"].map(str::to_owned);
     let expected = ["curl", "-H", "token: ***"].map(str::to_owned).to_vec();
     assert_eq!(masked(&argv, &["hunter2".to_owned()]), SingleCommand::Exec(expected));
+    let argv = ["git", "clone", "https://me:hunter2@example.com/x"].map(str::to_owned);
+    let SingleCommand::Exec(shown) = masked(&argv, &[]) else { panic!("an array") };
+    assert!(!shown.concat().contains("hunter2"), "who logs in within a URL: {shown:?}");
 }
 
-/// Something that happens to the machine.
-#[derive(Clone, Debug)]
-enum Happening {
-    Up,
-    Retry,
-    Again(HookName),
-    Skip(HookName),
-    Begin,
-    /// The nth command in flight ends.
-    End(usize, Fate),
-    /// What begins next cannot be written down.
-    Unwritable,
-    /// The nth run that waits is cancelled.
-    Cancel(usize),
+/// A machine with one hook of Burrow's own.
+fn ordered(commands: Vec<Command>, jobs: Option<usize>) -> Machine {
+    let mut machine = machine(&[]);
+    let later = Stage { hook: PostStart, origin: Burrow, commands: vec![command("")], jobs: None };
+    let stage = Stage { hook: PostCreate, origin: Burrow, commands, jobs };
+    machine.configure(vec![stage, later], false);
+    machine
 }
 
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    let hook = prop_oneof![Just(OnCreate), Just(PostCreate), Just(PostStart)];
-    let fate =
-        prop_oneof![4 => Just(DONE), 1 => Just(FAILED), 1 => Just(Fate::Interrupted), 1 => Just(Fate::NeverStarted)];
-    let happening = prop_oneof![
-        3 => Just(Happening::Up),
-        1 => Just(Happening::Retry),
-        1 => hook.clone().prop_map(Happening::Again),
-        1 => hook.prop_map(Happening::Skip),
-        6 => Just(Happening::Begin),
-        8 => (0..4_usize, fate).prop_map(|(nth, fate)| Happening::End(nth, fate)),
-        1 => Just(Happening::Unwritable),
-        1 => (0..4_usize).prop_map(Happening::Cancel),
-    ];
-    proptest::collection::vec(happening, 0..60)
+fn needing(name: &str, needs: &[&str]) -> Command {
+    Command { needs: needs.iter().map(|need| (*need).to_owned()).collect(), ..command(name) }
 }
 
-/// The commands in flight, as the records say.
-fn in_flight(machine: &Machine) -> Vec<(RunId, String)> {
-    let running = machine.active().flat_map(|record| {
-        let open = record.commands.iter().filter(|command| command.fate == Fate::Running);
-        open.map(|command| (record.run, command.name.clone())).collect::<Vec<_>>()
-    });
-    running.collect()
+fn launched(machine: &mut Machine) -> Vec<String> {
+    machine.launches(NOW).into_iter().map(|launch| launch.command.name).collect()
 }
 
-proptest! {
-    /// Whatever happens in whatever order: one hook runs at a time; what is due by itself never runs when it is done or
-    /// something before it did not succeed; the ledger says `running` of exactly what runs; numbers only grow.
-    #[test]
-    fn rules_hold_under_any_events(happenings in happenings()) {
-        let mut machine = machine(&[
-            (OnCreate, Burrow, &["a", "b"]),
-            (OnCreate, Devcontainer, &[""]),
-            (PostCreate, Devcontainer, &["x", "y"]),
-            (PostStart, Devcontainer, &[""]),
-        ]);
-        let mut newest = 0;
-        for happening in happenings {
-            match happening {
-                Happening::Up => drop(machine.up(&caller())),
-                Happening::Retry => drop(machine.retry(None, &caller())),
-                Happening::Again(hook) => drop(machine.run_again(&what(hook), None, &caller())),
-                Happening::Skip(hook) => {
-                    let lines = machine.skip(&what(hook), None).unwrap_or_default();
-                    machine.apply(lines);
-                }
-                Happening::Begin | Happening::Unwritable => {
-                    let before = machine.rows();
-                    let Some(begin) = machine.next(NOW) else { continue };
-                    prop_assert!(begin.job.run.number > newest, "runs begin in the order of their numbers");
-                    newest = begin.job.run.number;
-                    let row = before.iter().find(|row| row.hook == begin.job.run.hook && row.origin == begin.job.origin);
-                    let row = row.unwrap();
-                    for command in &begin.job.commands {
-                        let standing = row.commands.iter().find(|standing| standing.name == command.name).unwrap();
-                        prop_assert_ne!(standing.state, HookState::Running, "nothing runs twice at once");
-                        if begin.job.cause == Cause::Due {
-                            let was_open = matches!(standing.state, HookState::Pending);
-                            prop_assert!(was_open, "{:?} is not due", standing.state);
-                        }
-                    }
-                    if matches!(happening, Happening::Unwritable) {
-                        machine.not_recorded(begin.job.run);
-                        prop_assert_eq!(machine.rows(), before, "as if it had not been tried");
-                    }
-                }
-                Happening::End(nth, fate) => {
-                    if let Some((run, name)) = in_flight(&machine).get(nth) {
-                        prop_assert!(end(&mut machine, *run, name, fate).is_some(), "an end is written down");
-                    }
-                }
-                Happening::Cancel(nth) => {
-                    let run = machine.queue().nth(nth).map(|job| job.run);
-                    if let Some(run) = run {
-                        prop_assert_eq!(machine.cancel(run).unwrap(), Cancel::Unqueued);
-                    }
-                }
-            }
-            prop_assert!(machine.active().count() <= 1, "one hook at a time");
-            let running = machine.rows().iter().flat_map(|row| &row.commands).filter(|it| it.state == HookState::Running).count();
-            prop_assert_eq!(running, in_flight(&machine).len(), "the ledger says running of what runs");
+/// How each command of the first row stands, with what it waits for.
+fn standings(machine: &Machine) -> Vec<(HookState, Option<String>)> {
+    let commands = machine.rows().remove(0).commands;
+    commands.into_iter().map(|it| (it.state, it.blocked_by.or(it.waits))).collect()
+}
+
+#[test]
+fn a_command_starts_when_what_it_needs_is_done() {
+    let mut machine = ordered(vec![needing("c", &["a", "b"]), needing("a", &[]), needing("b", &["a"])], None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(launched(&mut machine), ["a"]);
+    assert_eq!(standings(&machine)[0], (HookState::Pending, Some("needs a".to_owned())));
+    end(&mut machine, run, "a", DONE);
+    assert_eq!(launched(&mut machine), ["b"]);
+    end(&mut machine, run, "b", DONE);
+    assert_eq!(launched(&mut machine), ["c"]);
+    assert!(end(&mut machine, run, "c", DONE).unwrap().record.is_some(), "the last one ends the run");
+    assert_eq!(machine.next(NOW).unwrap().run.hook, PostStart);
+}
+
+#[test]
+fn a_failure_blocks_what_needs_it_and_nothing_else_of_the_hook() {
+    let commands = vec![needing("a", &[]), needing("b", &["a"]), needing("c", &["b"]), needing("free", &[])];
+    let mut machine = ordered(commands, None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(launched(&mut machine), ["a", "free"]);
+    let settle = end(&mut machine, run, "a", FAILED).unwrap();
+    assert_eq!(settle.lines.len(), 3, "a and the two that it blocks");
+    let record = end(&mut machine, run, "free", DONE).unwrap().record.unwrap();
+    let fates: Vec<_> = record.commands.into_iter().map(|command| command.fate).collect();
+    let blocked = Fate::Blocked { by: "postCreate/a".to_owned() };
+    assert_eq!(fates, [FAILED, blocked.clone(), blocked, DONE]);
+    let by_a = (HookState::Blocked, Some("postCreate/a".to_owned()));
+    assert_eq!(standings(&machine)[1..3], [by_a.clone(), by_a]);
+    assert!(machine.next(NOW).is_none(), "the later hook is held back");
+
+    machine.retry(Some(&what(PostCreate)), &caller()).unwrap();
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(launched(&mut machine), ["a"], "free was done");
+    end(&mut machine, run, "a", DONE);
+    assert_eq!(launched(&mut machine), ["b"], "a retry brings what was blocked");
+}
+
+#[test]
+fn no_more_run_at_once_than_jobs() {
+    let mut machine = ordered(["a", "b", "c"].map(|name| needing(name, &[])).to_vec(), Some(2));
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(launched(&mut machine), ["a", "b"]);
+    assert_eq!(standings(&machine)[2], (HookState::Pending, Some("waits for its turn".to_owned())));
+    end(&mut machine, run, "b", DONE);
+    assert_eq!(launched(&mut machine), ["c"]);
+}
+
+#[test]
+fn one_command_is_asked_for_with_what_it_needs() {
+    let commands = || vec![needing("a", &[]), needing("b", &["a"]), needing("c", &[])];
+    let one = |name: &str| Selection { hook: PostCreate, command: Some(name.to_owned()) };
+    let names = |machine: &mut Machine| -> Vec<String> {
+        machine.next(NOW).unwrap().record.commands.into_iter().map(|command| command.name).collect()
+    };
+    let mut machine = ordered(commands(), None);
+    machine.run(&one("b"), None, &caller()).unwrap();
+    assert_eq!(names(&mut machine), ["a", "b"]);
+
+    let mut machine = ordered(commands(), None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    launched(&mut machine);
+    end(&mut machine, run, "a", FAILED);
+    end(&mut machine, run, "c", FAILED);
+    machine.retry(Some(&one("b")), &caller()).unwrap();
+    assert_eq!(names(&mut machine), ["a", "b"], "what failed before it goes before it, c does not");
+}
+
+#[test]
+fn a_failed_command_is_tried_again_as_often_as_it_may() {
+    let mut machine = ordered(vec![Command { retries: 2, ..command("a") }], None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    for (start, seconds) in [(2, 1), (3, 2)] {
+        assert_eq!(launched(&mut machine), ["a"]);
+        let ended = machine.ended(run, "a", CommandEnd::bare(FAILED)).unwrap();
+        let Ended::Pause { line: Line::Command(entry), start: next, pause } = ended else { panic!("a pause") };
+        assert_eq!((next, pause.as_secs()), (start, seconds));
+        assert_eq!(entry.fate, FAILED, "a daemon that comes now takes that for the end");
+        assert!(entry.note.unwrap().contains("not made"), "and tells what was left out");
+        let waits = format!("starts again in {seconds} s, after exit code 1");
+        assert_eq!(standings(&machine)[0], (HookState::Running, Some(waits)));
+        assert_eq!(launched(&mut machine), [""; 0], "not before its time");
+        machine.resume(run, "a", start);
+    }
+    let launch = machine.launches(NOW).remove(0);
+    let again = launch.again.unwrap();
+    assert_eq!((launch.start, again.record.unwrap().commands[0].attempts.len()), (3, 2), "the history is kept");
+    end(&mut machine, run, "a", FAILED).unwrap();
+    let rows = machine.rows();
+    let entry = rows[0].commands[0].entry.as_ref().unwrap();
+    assert_eq!((entry.attempt, entry.note.as_deref()), (3, Some("after exit code 1")));
+    assert_eq!(states(&machine), [HookState::Failed, HookState::Blocked]);
+}
+
+#[test]
+fn what_somebody_ended_is_not_tried_again() {
+    for fate in [Fate::Cancelled { duration_ms: 1 }, Fate::Interrupted] {
+        let mut machine = ordered(vec![Command { retries: 2, ..command("a") }], None);
+        machine.up(&caller());
+        let run = machine.next(NOW).unwrap().run;
+        launched(&mut machine);
+        assert!(end(&mut machine, run, "a", fate).unwrap().record.is_some());
+    }
+}
+
+fn service(name: &str) -> Command {
+    Command { background: true, ..command(name) }
+}
+
+/// A machine whose service `db` runs, before what needs it.
+fn serving() -> (Machine, RunId) {
+    let mut machine = ordered(vec![service("db"), needing("seed", &["db"])], None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(launched(&mut machine), ["db"]);
+    (machine, run)
+}
+
+#[test]
+fn a_ready_service_lets_pass_what_needs_it_and_holds_up_nothing() {
+    let (mut machine, run) = serving();
+    assert_eq!(launched(&mut machine), [""; 0], "it runs, and is not ready");
+    assert!(machine.ready(run, "db").unwrap().record.is_none());
+    assert_eq!(launched(&mut machine), ["seed"]);
+    assert!(end(&mut machine, run, "seed", DONE).unwrap().record.is_some(), "at rest");
+    assert_eq!(states(&machine)[0], HookState::Succeeded);
+    assert_eq!(standings(&machine)[0], (HookState::Running, Some("ready".to_owned())));
+    let later = machine.next(NOW).unwrap();
+    assert_eq!(later.run.hook, PostStart);
+    launched(&mut machine);
+    end(&mut machine, later.run, "", DONE);
+    assert!(machine.is_idle() && machine.is_settled(PostCreate) && machine.has_services());
+    assert_eq!(machine.up(&caller()), [], "a service that runs is not due");
+}
+
+#[test]
+fn a_service_that_ends_is_started_anew_once_it_was_ready() {
+    let (mut machine, run) = serving();
+    let ended = end(&mut machine, run, "db", FAILED).unwrap();
+    assert!(ended.record.is_some(), "it never was ready, and what needs it never runs");
+    assert_eq!(states(&machine)[0], HookState::Failed);
+
+    let (mut machine, run) = serving();
+    machine.ready(run, "db");
+    launched(&mut machine);
+    end(&mut machine, run, "seed", DONE);
+    for (start, seconds) in [(2, 1), (3, 2), (4, 4)] {
+        let Some(Ended::Pause { line: Line::Command(entry), pause, .. }) =
+            machine.ended(run, "db", CommandEnd::bare(FAILED))
+        else {
+            panic!("a pause")
+        };
+        assert_eq!(pause.as_secs(), seconds);
+        assert!(matches!(entry.fate, Fate::Stopped { .. }), "the next daemon finds it due: {:?}", entry.fate);
+        machine.resume(run, "db", start);
+        assert_eq!(launched(&mut machine), ["db"]);
+        assert_eq!(states(&machine)[0], HookState::Succeeded);
+    }
+    let long = Fate::Succeeded { duration_ms: 60_000 };
+    let Some(Ended::Pause { pause, .. }) = machine.ended(run, "db", CommandEnd::bare(long)) else { panic!("a pause") };
+    assert_eq!(pause.as_secs(), 1, "it lived long");
+}
+
+#[test]
+fn a_service_that_is_not_ready_in_time_has_timed_out() {
+    let (mut machine, run) = serving();
+    assert!(machine.not_ready(run, "db", None));
+    assert!(!machine.not_ready(run, "db", None), "told once");
+    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 7 });
+    assert_eq!(states(&machine)[0], HookState::TimedOut);
+}
+
+#[test]
+fn services_end_with_the_daemon_and_are_due_after_it() {
+    let (mut machine, run) = serving();
+    machine.ready(run, "db");
+    launched(&mut machine);
+    end(&mut machine, run, "seed", DONE);
+    let (tell, settled) = machine.stop_services();
+    assert_eq!((tell, settled.len()), (vec![(run, "db".to_owned())], 0));
+    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
+    assert!(!machine.has_services());
+    assert_eq!(standings(&machine)[0].0, HookState::Pending);
+    assert_eq!(machine.up(&caller()).len(), 2, "the service is due, and so is the later hook");
+}
+
+#[test]
+fn a_cancelled_service_stays_ended() {
+    let (mut machine, run) = serving();
+    machine.ready(run, "db");
+    launched(&mut machine);
+    let tell = Cancel::Tell { commands: vec!["db".to_owned()], settle: None };
+    assert_eq!(machine.cancel(run, Some("db")).unwrap(), tell);
+    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
+    assert_eq!(standings(&machine)[0].0, HookState::Cancelled);
+    end(&mut machine, run, "seed", DONE);
+    machine.retry(Some(&what(PostCreate)), &caller()).unwrap();
+    machine.next(NOW).unwrap();
+    assert_eq!(launched(&mut machine), ["db"]);
+}
+
+#[test]
+fn cancelling_a_run_closes_what_has_not_begun() {
+    let mut machine = ordered(vec![needing("a", &[]), needing("b", &["a"])], None);
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    launched(&mut machine);
+    let Cancel::Tell { commands, settle } = machine.cancel(run, None).unwrap() else { panic!("it runs") };
+    assert_eq!((commands, settle.unwrap().lines.len()), (vec!["a".to_owned()], 1));
+    end(&mut machine, run, "a", Fate::Cancelled { duration_ms: 1 });
+    assert_eq!(standings(&machine).iter().map(|it| it.0).collect::<Vec<_>>(), [HookState::Cancelled; 2]);
+}
+
+/// A machine that goes on with what another one has begun.
+fn successor(stages: Vec<Stage>, record: crate::hooks::record::RunRecord, lines: Vec<Line>) -> Machine {
+    let container = ContainerStatus { kind: ContainerKind::Docker, id: "c".to_owned(), start_id: "s".to_owned() };
+    let mut entries = Entries::default();
+    lines.into_iter().for_each(|line| entries.apply(line));
+    let mut machine = Machine::new(container, entries, 9);
+    machine.configure(stages, false);
+    machine.adopt(record);
+    machine
+}
+
+#[test]
+fn the_next_daemon_tries_again_only_with_the_environment() {
+    for known in [true, false] {
+        let commands = vec![Command { retries: 1, ..command("a") }];
+        let stage = Stage { hook: PostCreate, origin: Burrow, commands: commands.clone(), jobs: None };
+        let mut first = ordered(commands, None);
+        first.up(&caller());
+        let begin = first.next(NOW).unwrap();
+        let mut next = successor(vec![stage], begin.record, begin.lines);
+        if known {
+            next.recovered(begin.run, "a", [("A".to_owned(), "1".to_owned())].into());
+        }
+        let ended = next.ended(begin.run, "a", CommandEnd::bare(FAILED)).unwrap();
+        assert_eq!(matches!(ended, Ended::Pause { .. }), known);
+        if known {
+            next.resume(begin.run, "a", 2);
+            let launch = next.launches(NOW).remove(0);
+            assert_eq!(launch.job.caller.env.get("A").map(String::as_str), Some("1"));
         }
     }
+}
+
+#[test]
+fn a_service_is_taken_over_and_one_that_died_with_its_container_is_due() {
+    for (start, expected) in [("s", HookState::Interrupted), ("earlier", HookState::Pending)] {
+        let stage = Stage { hook: PostCreate, origin: Burrow, commands: vec![service("db")], jobs: None };
+        let mut first = ordered(vec![service("db")], None);
+        first.up(&caller());
+        let begin = first.next(NOW).unwrap();
+        first.launches(NOW);
+        let settle = first.ready(begin.run, "db").unwrap();
+        let record = crate::hooks::record::RunRecord { container_start: start.to_owned(), ..settle.record.unwrap() };
+        let mut next = successor(vec![stage], record, [begin.lines, settle.lines].concat());
+        assert!(next.is_idle() && next.has_services(), "nobody waits for it");
+        assert_eq!(states(&next), [HookState::Succeeded]);
+        end(&mut next, begin.run, "db", Fate::Interrupted);
+        assert_eq!(states(&next), [expected], "{start}");
+    }
+}
+
+#[test]
+fn a_retry_tells_what_it_lacks() {
+    let with = |names: &[&str]| {
+        let env = names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        Caller { env: Arc::new(env), ..caller() }
+    };
+    let mut machine = machine(&[(PostCreate, Burrow, &[""])]);
+    machine.up(&with(&["HOME", "GIT_ASKPASS"]));
+    drain(&mut machine, |_| FAILED);
+    let runs = machine.retry(None, &with(&["HOME"])).unwrap();
+    let told = machine.what_retry_lacks(&runs, &with(&["HOME"])).unwrap();
+    assert_eq!(told, "the run that failed had GIT_ASKPASS in its environment, and this call has not");
+    drain(&mut machine, |_| FAILED);
+    let note = machine.rows()[0].commands[0].entry.as_ref().unwrap().note.clone();
+    assert_eq!(note.as_deref(), Some("after exit code 1, without GIT_ASKPASS"));
+    let runs = machine.retry(None, &with(&["HOME"])).unwrap();
+    assert_eq!(machine.what_retry_lacks(&runs, &with(&["HOME"])), None, "the last run had no more");
+}
+
+/// Nobody waits for himself, whatever he asks for.
+#[test]
+fn a_command_inside_a_hook_waits_for_nothing_that_comes_after_it() {
+    let mut machine = machine(&[(PostCreate, Devcontainer, &["a", "b"]), (PostStart, Devcontainer, &[""])]);
+    let runs = machine.up(&caller());
+    begin(&mut machine);
+    let inside = machine.inside(runs[0], "a").unwrap();
+    let (now, later) = machine.divide(Some(&inside), runs.clone());
+    assert_eq!((now, later), (vec![], runs.clone()), "neither its own run nor the next");
+    assert!(machine.waits_for_itself(&inside, None));
+    assert!(machine.waits_for_itself(&inside, Some(PostCreate)));
+    assert!(machine.waits_for_itself(&inside, Some(PostStart)), "it has no turn before this one ends");
+    assert!(!machine.waits_for_itself(&inside, Some(OnCreate)), "there is nothing to wait for");
+
+    // A recorded command line within the hook is a part of it.
+    let cause = Cause::Exec { argv: vec!["make".to_owned()], cwd: "/".into(), within: inside.run() };
+    let inner = machine.exec(PostAttach, command(""), cause, &caller()).unwrap();
+    let outer = inside;
+    begin(&mut machine);
+    assert_eq!(machine.divide(Some(&outer), vec![inner]), (vec![inner], vec![]), "it runs beside its caller");
+    assert!(!machine.waits_for_itself(&outer, Some(PostAttach)), "and ends without it");
+    let inside = machine.inside(inner, "").unwrap();
+    assert!(machine.waits_for_itself(&inside, Some(PostCreate)) && machine.waits_for_itself(&inside, Some(PostStart)));
+    end(&mut machine, runs[0], "a", DONE);
+    assert!(machine.inside(runs[0], "a").is_none(), "what has ended waits for nothing");
+}
+
+#[test]
+fn a_recorded_command_line_of_a_tool_may_wait_for_burrows_hooks() {
+    let mut machine = machine(&[(PostStart, Burrow, &[""])]);
+    let cause = Cause::Exec { argv: vec!["make".to_owned()], cwd: "/".into(), within: None };
+    let run = machine.exec(PostCreate, command(""), cause, &caller()).unwrap();
+    begin(&mut machine);
+    let inside = machine.inside(run, "").unwrap();
+    assert!(!machine.waits_for_itself(&inside, Some(PostStart)), "it holds up no hook");
+    assert!(machine.waits_for_itself(&inside, Some(PostCreate)), "but it is a part of its own");
+    let runs = machine.up(&caller());
+    assert_eq!(machine.divide(Some(&inside), runs.clone()), (runs[1..].to_vec(), vec![run]));
 }

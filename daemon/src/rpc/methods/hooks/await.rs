@@ -9,5 +9,5 @@ use crate::rpc::{Result, Session};
 pub(crate) async fn handle(session: &Session, params: AwaitHooksParams) -> Result<HooksReport> {
     let workspace = session.workspace(&params.workspace)?;
     let timeout = params.timeout_ms.map(|millis| Duration::from_millis(millis.into()));
-    Ok(workspace.hooks.settled(params.hook, timeout).await?)
+    Ok(workspace.hooks.settled(params.hook, timeout, session.caller()).await?)
 }

@@ -11,6 +11,5 @@ pub(crate) async fn handle(session: &Session, params: ExecHookParams) -> Result<
         return Err(Failure::new(ErrorCode::BadRequest, "`argv` names no program", None));
     }
     let workspace = session.workspace(&workspace)?;
-    let runs = workspace.hooks.exec(hook, command, argv, cwd.map(Into::into), session.caller()).await?;
-    Ok(StartedHooks { runs })
+    Ok(workspace.hooks.exec(hook, command, argv, cwd.map(Into::into), session.caller()).await?)
 }

@@ -7,6 +7,5 @@ use crate::rpc::{Result, Session};
 pub(crate) async fn handle(session: &Session, params: RetryHookParams) -> Result<StartedHooks> {
     let RetryHookParams { workspace, hook, command } = params;
     let workspace = session.workspace(&workspace)?;
-    let runs = workspace.hooks.retry(hook, command, session.caller()).await?;
-    Ok(StartedHooks { runs })
+    Ok(workspace.hooks.retry(hook, command, session.caller()).await?)
 }

@@ -7,6 +7,5 @@ use crate::rpc::{Result, Session};
 pub(crate) async fn handle(session: &Session, params: RunHookParams) -> Result<StartedHooks> {
     let RunHookParams { workspace, hook, command, again, origin } = params;
     let workspace = session.workspace(&workspace)?;
-    let runs = workspace.hooks.run(hook, command, again, origin, session.caller()).await?;
-    Ok(StartedHooks { runs })
+    Ok(workspace.hooks.run(hook, command, again, origin, session.caller()).await?)
 }

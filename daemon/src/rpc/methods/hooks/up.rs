@@ -6,6 +6,5 @@ use crate::rpc::{Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: UpHooksParams) -> Result<StartedHooks> {
     let workspace = session.workspace(&params.workspace)?;
-    let runs = workspace.hooks.up(session.caller()).await?;
-    Ok(StartedHooks { runs })
+    Ok(workspace.hooks.up(session.caller()).await?)
 }

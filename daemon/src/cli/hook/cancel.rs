@@ -1,0 +1,46 @@
+//! `burrow hook cancel`: ends what runs of a hook, its background services among it.
+
+use anyhow::Result;
+use burrow_protocol::error::{ErrorCode, ErrorData};
+use burrow_protocol::hooks::{AwaitHooksParams, CancelRunParams, HookState, HookStatus};
+use burrow_protocol::methods::{HooksAwait, HooksCancel};
+
+use super::target::Target;
+use crate::cli::context::{Context, Start};
+use crate::cli::exit::{ExitStatus, Told};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which hook, or which of its commands
+    #[arg(value_name = "HOOK[/COMMAND]")]
+    target: Target,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
+    let client = context.connect(Start::IfNeeded).await?;
+    let workspace = context.workspace().to_string();
+    let now = AwaitHooksParams { workspace: workspace.clone(), hook: None, timeout_ms: Some(0) };
+    let hooks = client.call::<HooksAwait>(now).await?.hooks;
+    let meant = in_flight(&hooks, &args.target);
+    if meant.is_empty() {
+        let message = format!("cancel {}: nothing of it runs or waits", args.target);
+        return Err(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".into()))).into());
+    }
+    for (run_id, command) in meant {
+        let params = CancelRunParams { workspace: workspace.clone(), run_id, command: Some(command) };
+        client.call::<HooksCancel>(params).await?;
+    }
+    context.printer.note(&format!("{} is being ended", args.target));
+    Ok(ExitStatus::Success)
+}
+
+/// The commands of a hook that run, or wait within a run: each with its run.
+fn in_flight(hooks: &[HookStatus], target: &Target) -> Vec<(String, String)> {
+    let is_meant = |name: &str| target.command.as_ref().is_none_or(|command| command == name);
+    let commands = hooks.iter().filter(|hook| hook.name == target.hook).flat_map(|hook| &hook.commands);
+    commands
+        .filter(|command| is_meant(&command.name))
+        .filter(|command| matches!(command.state, HookState::Running | HookState::Pending))
+        .filter_map(|command| Some((command.run_id.clone()?, command.name.clone())))
+        .collect()
+}

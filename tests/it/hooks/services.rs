@@ -1,0 +1,164 @@
+//! Background commands: ready, started anew, handed over, ended with the daemon.
+
+use burrow_protocol::hooks::{CommandStatus, HookName, HookState};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::{SOON, find_hook, hook, kill, sandbox, up};
+use crate::sandbox::{Sandbox, eventually};
+
+/// Writes its process id, says so, and goes on until it is told to end.
+const SERVE: &str = "echo $$ >> pids; echo $WORD >> words; echo listening; while :; do sleep 0.01; done";
+
+fn serving() -> Sandbox {
+    sandbox().burrow_hook(
+        "postStart",
+        json!({"commands": {
+            "db": {"run": SERVE, "background": true, "ready": {"log": "^listen"}, "timeout": "1m"},
+            "seed": {"run": "test -e pids && echo x >> seeded", "needs": ["db"]}
+        }}),
+    )
+}
+
+fn pids(sandbox: &Sandbox) -> Vec<u32> {
+    sandbox.read("pids").unwrap_or_default().lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn service(sandbox: &Sandbox) -> Result<CommandStatus, String> {
+    Ok(find_hook(sandbox, HookName::PostStart)?.commands.swap_remove(0))
+}
+
+fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn wait_for_starts(sandbox: &Sandbox, count: usize) -> u32 {
+    eventually(&format!("{count} starts"), SOON, || {
+        let pids = pids(sandbox);
+        if pids.len() == count { Ok(pids[count - 1]) } else { Err(format!("{pids:?}")) }
+    })
+}
+
+/// Waits until the service is shown as one that `is_it` means.
+fn wait_for_service(sandbox: &Sandbox, what: &str, is_it: impl Fn(&CommandStatus) -> bool) -> CommandStatus {
+    eventually(what, SOON, || {
+        let service = service(sandbox)?;
+        if is_it(&service) { Ok(service) } else { Err(format!("{service:?}")) }
+    })
+}
+
+/// A service counts as done once it is ready; `up` comes back, and the service runs on until the daemon is stopped.
+#[test]
+fn ready_service_lets_pass_what_needs_it() {
+    let sandbox = serving().hook("postAttach", "true");
+    sandbox.burrow(["hook", "run", "postStart"]).exits(0).says("[db] listening");
+    assert_eq!(sandbox.read("seeded").as_deref(), Some("x\n"));
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(0), @r"
+    postStart (burrow)  succeeded
+      db  running  ready
+      seed  succeeded
+    postAttach  pending
+    ");
+    sandbox.burrow(["hook", "await", "postStart"]).exits(0);
+    sandbox.burrow(["hook", "run", "postAttach"]).exits(0);
+    up(&sandbox);
+    assert_eq!(pids(&sandbox).len(), 1, "it is not due while it runs");
+
+    let pid = pids(&sandbox)[0];
+    sandbox.burrow(["stop"]).exits(0);
+    assert!(!is_alive(pid), "it ended before the daemon did");
+    up(&sandbox);
+    assert_eq!((pids(&sandbox).len(), sandbox.read("seeded").as_deref()), (2, Some("x\n")), "only the service is due");
+}
+
+/// A service that ends by itself is started anew.
+#[test]
+fn service_that_ends_is_started_anew() {
+    let sandbox = serving();
+    up(&sandbox);
+    kill(pids(&sandbox)[0]);
+    let second = wait_for_starts(&sandbox, 2);
+    let told = wait_for_service(&sandbox, "the second start is told", |service| service.attempt == 2);
+    assert_eq!(told.reason.as_deref(), Some("started again, after signal 9"));
+    assert_eq!((told.state, hook(&sandbox, HookName::PostStart).state), (HookState::Running, HookState::Succeeded));
+    assert!(is_alive(second));
+    eventually("both starts are in the log", SOON, || {
+        let log = sandbox.burrow(["hook", "log", "postStart/db"]).exits(0).stdout().to_owned();
+        if log == "listening\nlistening\n" { Ok(()) } else { Err(log) }
+    });
+}
+
+/// Another daemon takes a service over, whether it was handed over or found, and starts it anew in its own environment.
+#[test]
+fn service_outlives_the_daemon() {
+    for handed_over in [true, false] {
+        let sandbox = serving();
+        let mut command = sandbox.burrow_command(["up"]);
+        command.env("WORD", "of-the-caller");
+        sandbox.run(command);
+        let pid = pids(&sandbox)[0];
+        if handed_over {
+            sandbox.burrow(["restart"]).exits(0);
+        } else {
+            sandbox.kill_daemon();
+        }
+        let taken = wait_for_service(&sandbox, "it is taken over", |service| service.ready);
+        assert_eq!((taken.state, taken.attempt, pids(&sandbox).len()), (HookState::Running, 1, 1));
+        assert!(is_alive(pid));
+        kill(pid);
+        let second = wait_for_starts(&sandbox, 2);
+        eventually("the caller's environment is known", SOON, || {
+            let words = sandbox.read("words").unwrap_or_default();
+            if words == "of-the-caller\nof-the-caller\n" { Ok(()) } else { Err(words) }
+        });
+        sandbox.burrow(["stop"]).exits(0);
+        assert!(!is_alive(second));
+    }
+}
+
+/// A service that ends before it was ready has failed, and one that takes too long has timed out: nothing of it is left.
+#[test]
+fn service_that_does_not_become_ready() {
+    let hook_of = |run: &str, ready: Value| {
+        json!({"commands": {
+            "db": {"run": run, "background": true, "ready": ready, "timeout": "2s"},
+            "seed": {"run": "touch seeded", "needs": ["db"]}
+        }})
+    };
+    let sandbox = sandbox().burrow_hook("postStart", hook_of("exit 3", json!({"log": "x"})));
+    up(&sandbox).exits(3);
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @r"
+    postStart (burrow)  failed  exit code 3 before it was ready
+      db  failed  exit code 3 before it was ready
+      seed  blocked  by postStart/db
+    ");
+    let sandbox = sandbox.burrow_hook("postStart", hook_of(SERVE, json!({"command": "test -e never"})));
+    sandbox.burrow(["hook", "retry", "postStart"]).exits(3);
+    let service = service(&sandbox).unwrap();
+    assert_eq!((service.state, service.ready), (HookState::TimedOut, false));
+    assert!(!is_alive(pids(&sandbox)[0]));
+    assert_eq!(sandbox.read("seeded"), None);
+}
+
+/// `hook cancel` ends a service for good, `hook retry` brings it back.
+#[test]
+fn service_is_cancelled_and_retried() {
+    let sandbox = serving();
+    up(&sandbox);
+    sandbox.burrow(["hook", "cancel", "postStart/db"]).exits(0);
+    let cancelled = wait_for_service(&sandbox, "it has ended", |service| service.state == HookState::Cancelled);
+    assert!(!cancelled.ready && !is_alive(pids(&sandbox)[0]));
+    sandbox.burrow(["hook", "retry", "postStart/db"]).exits(0);
+    assert!(is_alive(pids(&sandbox)[1]));
+}
+
+/// A daemon that is told to end by a signal takes its services along.
+#[test]
+fn services_end_with_the_daemon() {
+    let sandbox = serving();
+    up(&sandbox);
+    let daemon = rustix::process::Pid::from_raw(sandbox.daemon_pid().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(daemon, rustix::process::Signal::TERM).unwrap();
+    eventually("the daemon has ended", SOON, || sandbox.daemon_pid().map_or(Ok(()), Err));
+    assert!(!is_alive(pids(&sandbox)[0]));
+}
