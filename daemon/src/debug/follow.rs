@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec::{self, Frame};
-use super::launch::{Launched, Launches};
+use super::launch::{Launched, Launches, by_number};
 use super::process_tree;
 use super::relay::{DebugClient, RelayEnd};
 use super::upstream::{Connection, Upstream};
@@ -40,7 +40,7 @@ const OWN_INITIALIZE: i64 = 1 << 40;
 const OWN_ATTACH: i64 = OWN_INITIALIZE + 1;
 
 /// A process, and when it started.
-type Identity = (u32, u64);
+pub(super) type Identity = (u32, u64);
 
 /// Serves `client` until it leaves. `cwd` and `launches` are as for any launch.
 pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
@@ -269,10 +269,6 @@ impl Following {
     async fn attach_to(&mut self, process: Identity, upstream: &Upstream) -> io::Result<()> {
         self.seen.insert(process);
         let Some(mut attach) = self.attach.clone() else { return Ok(()) };
-        if let Some(arguments) = attach["arguments"].as_object_mut() {
-            arguments.shift_remove("waitFor");
-            arguments.insert("processId".to_owned(), process.0.into());
-        }
         if self.dlv.is_none() {
             self.dlv = Some(dial(upstream).await?);
             if let Some(mut initialize) = self.initialize.clone() {
@@ -286,7 +282,7 @@ impl Following {
         } else if let Some(seq) = attach["seq"].as_i64() {
             self.pending.insert(seq, "attach".to_owned());
         }
-        self.send(&encode(&attach)?).await
+        self.send(&by_number(attach.to_string().as_bytes(), process.0)?).await
     }
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -338,7 +334,7 @@ async fn dial(upstream: &Upstream) -> io::Result<Dlv> {
 }
 
 /// Waits for a process whose command line begins with `name` and that was not `seen`.
-async fn find(name: String, seen: HashSet<Identity>) -> Identity {
+pub(super) async fn find(name: String, seen: HashSet<Identity>) -> Identity {
     loop {
         let (wanted, known) = (name.clone(), seen.clone());
         // A look that panics has found nothing.

@@ -2,8 +2,11 @@
 //!
 //! It names the program for the listing, and says where dlv will leave a binary if it is killed: a client may choose
 //! both dlv's folder (`dlvCwd`) and the binary's path (`output`).
-//! Invariants: bytes reach dlv as they came; what is no DAP is passed on unread, and dlv says what it thinks of it.
+//! A process that is to be attached to by name is looked for here: dlv looks at each process once, and misses one that it
+//! saw before its exec.
+//! Invariants: all other bytes reach dlv as they came; what is no DAP is passed on unread, and dlv says what it thinks of it.
 
+use std::collections::HashSet;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec;
+use super::follow;
 use super::reload::{Held, Reloads};
 
 /// What a client asked dlv to debug.
@@ -24,6 +28,8 @@ pub(super) struct Launched {
     pub(super) dlv_cwd: Option<Utf8PathBuf>,
     /// The binary that dlv builds, where the client named it.
     pub(super) output: Option<Utf8PathBuf>,
+    /// What the command line of the process that is to be attached to begins with.
+    pub(super) waits_for: Option<String>,
 }
 
 /// Tells the session; the launch goes on when it has noted what dlv may leave.
@@ -53,12 +59,13 @@ impl Launched {
                 let builds = matches!(text("mode").as_deref(), None | Some("debug" | "test"));
                 let output = text("output").filter(|_| builds);
                 let output = output.map(|output| dlv_cwd.as_deref().unwrap_or(cwd).join(output));
-                Some(Self { program: text("program"), dlv_cwd, output })
+                Some(Self { program: text("program"), dlv_cwd, output, waits_for: None })
             }
             "attach" => {
                 let process = request.arguments.get("processId").and_then(serde_json::Value::as_i64);
                 let process = process.filter(|pid| *pid > 0).map(|pid| format!("process {pid}"));
-                Some(Self { program: text("waitFor").or(process), ..Self::default() })
+                let waits_for = text("waitFor");
+                Some(Self { program: waits_for.clone().or(process), waits_for, ..Self::default() })
             }
             _ => None,
         }
@@ -95,9 +102,20 @@ pub(super) async fn pass_launch(
             if let Some(held) = held {
                 return Ok(Some(held.followed_by(buffer)));
             }
-            to.write_all(frame.whole()).await?;
-            if launched.is_some() {
-                return to.write_all(&buffer).await.map(|()| None);
+            match launched {
+                Some(Launched { waits_for: Some(name), .. }) => {
+                    let process = tokio::select! {
+                        process = follow::find(name, HashSet::new()) => process,
+                        left = leaves(from, &mut buffer) => return left.map(|()| None),
+                    };
+                    to.write_all(&by_number(frame.body(), process.0)?).await?;
+                    return to.write_all(&buffer).await.map(|()| None);
+                }
+                Some(_) => {
+                    to.write_all(frame.whole()).await?;
+                    return to.write_all(&buffer).await.map(|()| None);
+                }
+                None => to.write_all(frame.whole()).await?,
             }
         }
         if codec::is_broken(&buffer) || from.read_buf(&mut buffer).await? == 0 {
@@ -106,10 +124,39 @@ pub(super) async fn pass_launch(
     }
 }
 
+/// The attach in `frame` with a process in the place of a name, as a message.
+pub(super) fn by_number(frame: &[u8], pid: u32) -> io::Result<Vec<u8>> {
+    let mut attach: serde_json::Value = serde_json::from_slice(frame)?;
+    if let Some(arguments) = attach["arguments"].as_object_mut() {
+        arguments.shift_remove("waitFor");
+        arguments.insert("processId".to_owned(), pid.into());
+    }
+    codec::encode(&attach).map_err(io::Error::other)
+}
+
+/// Returns when the client goes or says goodbye; what else it says meanwhile is kept in `buffer`, and bounded.
+async fn leaves(from: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> io::Result<()> {
+    const MOST: usize = 1 << 20;
+    let gone = || Err(io::ErrorKind::ConnectionAborted.into());
+    loop {
+        let mut said = buffer.clone();
+        while let Ok(Some(frame)) = codec::take_frame(&mut said) {
+            let request: Request = serde_json::from_slice(frame.body()).unwrap_or_default();
+            if matches!(request.command.as_str(), "disconnect" | "terminate") {
+                return gone();
+            }
+        }
+        if buffer.len() > MOST || from.read_buf(buffer).await? == 0 {
+            return gone();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use camino::Utf8Path;
     use serde_json::json;
+    use tokio::io::AsyncReadExt;
     use tokio::sync::mpsc;
 
     use super::{Launched, pass_launch};
@@ -120,7 +167,8 @@ mod tests {
         let cwd = Utf8Path::new("/w");
         let launched = |program: Option<&str>, dlv_cwd: Option<&str>, output: Option<&str>| {
             let path = |path: Option<&str>| path.map(Into::into);
-            Some(Launched { program: program.map(str::to_owned), dlv_cwd: path(dlv_cwd), output: path(output) })
+            let program = program.map(str::to_owned);
+            Some(Launched { program, dlv_cwd: path(dlv_cwd), output: path(output), waits_for: None })
         };
         for (command, arguments, expected, why) in [
             ("initialize", json!({}), None, "nothing is launched"),
@@ -144,13 +192,63 @@ mod tests {
                 "what dlv did not build is not removed",
             ),
             ("attach", json!({ "processId": 7 }), launched(Some("process 7"), None, None), "by number"),
-            ("attach", json!({ "waitFor": "./tmp/main" }), launched(Some("./tmp/main"), None, None), "by name"),
+            (
+                "attach",
+                json!({ "waitFor": "./tmp/main" }),
+                launched(Some("./tmp/main"), None, None)
+                    .map(|launched| Launched { waits_for: Some("./tmp/main".to_owned()), ..launched }),
+                "by name",
+            ),
             ("launch", json!("nonsense"), launched(None, None, None), "nothing that we understand"),
         ] {
             let message = json!({ "seq": 1, "type": "request", "command": command, "arguments": arguments });
             assert_eq!(Launched::in_frame(message.to_string().as_bytes(), cwd), expected, "{why}");
         }
         assert_eq!(Launched::in_frame(b"[}", cwd), None);
+    }
+
+    #[tokio::test]
+    async fn name_becomes_a_number_and_a_goodbye_ends_the_wait() {
+        let message = |command: &str, arguments: serde_json::Value| {
+            codec::encode(&json!({ "seq": 1, "command": command, "arguments": arguments })).expect("frame")
+        };
+        let own = std::env::current_exe().expect("path");
+        let own = own.to_str().expect("UTF-8");
+        let nobody = "no process begins like this";
+        for (name, then, expected, why) in [
+            (own, vec![], true, "this very process"),
+            (nobody, message("disconnect", json!({})), false, "the client says goodbye"),
+            (nobody, vec![], false, "the client goes"),
+        ] {
+            let (launches, mut heard) = mpsc::channel(1);
+            tokio::spawn(async move { while heard.recv().await.is_some() {} });
+            let all = [message("attach", json!({ "waitFor": name, "mode": "local" })), then].concat();
+            let (mut passed, mut rest) = (Vec::new(), &all[..]);
+            // A reader that ends would be a client that goes: the process is there at once.
+            let done = if expected {
+                let mut open = rest.chain(Forever);
+                pass_launch(&mut open, &mut passed, b"", "/w".into(), &launches, None).await
+            } else {
+                pass_launch(&mut rest, &mut passed, b"", "/w".into(), &launches, None).await
+            };
+            assert_eq!(done.is_ok(), expected, "{why}: {done:?}");
+            let text = String::from_utf8(passed).expect("text");
+            assert_eq!(text.contains("\"processId\":"), expected, "{why}: {text}");
+            assert!(!text.contains("waitFor"), "{why}: {text}");
+        }
+    }
+
+    /// A stream that says nothing and stays open.
+    struct Forever;
+
+    impl tokio::io::AsyncRead for Forever {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::task::Poll::Pending
+        }
     }
 
     #[tokio::test]
