@@ -108,6 +108,8 @@ registry! {
     RunInterrupted = 307 "run-interrupted";
     /// A command of a hook would wait for its own end.
     WaitsForItself = 308 "waits-for-itself";
+    /// The command has no terminal to type into, or has ended.
+    NoTerminal = 320 "no-terminal";
 
     /// There is no Go on PATH.
     NoGo = 401 "no-go";

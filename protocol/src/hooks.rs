@@ -190,6 +190,32 @@ wire! {
         pub command: Option<String>,
     }
 
+    /// Params of `burrow/hooks/input`.
+    pub struct InputParams {
+        /// The workspace's path.
+        pub workspace: String,
+        /// Which run.
+        pub run_id: String,
+        /// Which of its commands; it must have `"tty": true`.
+        pub command: String,
+        /// What is typed.
+        pub text: String,
+    }
+
+    /// Params of `burrow/hooks/resize`.
+    pub struct ResizeParams {
+        /// The workspace's path.
+        pub workspace: String,
+        /// Which run.
+        pub run_id: String,
+        /// Which of its commands; it must have `"tty": true`.
+        pub command: String,
+        /// The terminal's height in characters.
+        pub rows: u16,
+        /// The terminal's width in characters.
+        pub cols: u16,
+    }
+
     /// What a request to run hooks started. The work goes on in the daemon.
     pub struct StartedHooks {
         /// The runs that were started or queued, in their order. Empty: nothing was due, or nothing that the caller may

@@ -101,6 +101,10 @@ methods! {
     HooksSkip = "burrow/hooks/skip" (hooks::SkipHookParams) -> hooks::HooksReport;
     /// Ends a run: TERM, then KILL after its grace.
     HooksCancel = "burrow/hooks/cancel" (hooks::CancelRunParams) -> Done;
+    /// Types into the terminal of a command that runs.
+    HooksInput = "burrow/hooks/input" (hooks::InputParams) -> Done;
+    /// Tells a command that runs the size of its terminal.
+    HooksResize = "burrow/hooks/resize" (hooks::ResizeParams) -> Done;
     /// Answers when hooks are at rest.
     HooksAwait = "burrow/hooks/await" (hooks::AwaitHooksParams) -> hooks::HooksReport;
     /// The runs on record.

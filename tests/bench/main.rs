@@ -3,8 +3,12 @@
 //! The release binary, in folders of its own. It begins with a real `burrow up` from nothing (two minutes, online); all
 //! other figures are taken with what that leaves.
 
+mod containers; // beside the Dev Containers CLI
 mod daemon; // start, memory, calls
 mod debugging; // from nothing to a breakpoint
+#[expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench without its engine ends, as a test does")]
+#[path = "../it/container/engine.rs"]
+mod engine;
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod relay; // the relay against none
@@ -34,6 +38,9 @@ fn main() -> Result<()> {
     relay::measure(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
     reload::save_to_run(&home, &mut report)?;
+    hooks::many_commands(&home, &mut report)?;
+    hooks::throughput(&home, &mut report)?;
+    containers::beside_the_reference(&home, &mut report)?;
     daemon::cold_start(&home, &mut report)?;
     report.print();
     Ok(())

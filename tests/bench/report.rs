@@ -26,6 +26,14 @@ impl Samples {
         Self(times)
     }
 
+    /// The differences between these and `others`, each pair taken right after one another.
+    pub(crate) fn pairs(ours: &[Duration], others: &[Duration]) -> Self {
+        let mut above: Vec<_> =
+            ours.iter().zip(others).map(|(ours, other)| (ours.as_secs_f64() - other.as_secs_f64()) * 1e3).collect();
+        above.sort_by(f64::total_cmp);
+        Self(above)
+    }
+
     /// The sample below which `percent` of all lie.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let last = self.0.len().saturating_sub(1);
@@ -48,6 +56,12 @@ impl Report {
     /// A figure taken once. It must not be above `bar`.
     pub(crate) fn once(&mut self, name: &str, value: f64, unit: &str, bar: Option<f64>, definition: &str) {
         self.add(name, format!("{value:.2} {unit}"), value, unit, bar, definition);
+    }
+
+    /// A figure taken once. It must not be below `bar`.
+    pub(crate) fn at_least(&mut self, name: &str, value: f64, unit: &str, bar: f64, definition: &str) {
+        let verdict = if value >= bar { "at least" } else { "BELOW" };
+        self.row(name, format!("{value:.2} {unit}"), format!("  {verdict} {bar} {unit}"), definition);
     }
 
     /// The median of `samples`, with their spread.
@@ -73,6 +87,10 @@ impl Report {
             Some(bar) if value <= bar => format!("  within {bar} {unit}"),
             Some(bar) => format!("  ABOVE {bar} {unit}"),
         };
+        self.row(name, figure, verdict, definition);
+    }
+
+    fn row(&mut self, name: &str, figure: String, verdict: String, definition: &str) {
         self.note(&format!("{name}: {figure}{verdict}"));
         self.rows.push(Row { name: name.to_owned(), figure, verdict, definition: definition.to_owned() });
     }

@@ -70,7 +70,11 @@ fn a_private_module_is_fetched_with_the_windows_credentials_and_no_trace_of_them
 #[test]
 fn without_the_windows_credentials_it_is_not_fetched() {
     let (sandbox, proxy) = sandbox();
-    sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells("WINDOW_TOKEN is not set");
+    let sandbox = sandbox.env(VARIABLE, "one that the proxy does not know");
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(1);
+    let sandbox = sandbox.without_env(VARIABLE);
+    let retry = sandbox.burrow(["hook", "retry"]).exits(3).tells("WINDOW_TOKEN is not set");
+    retry.tells("the run that failed had WINDOW_TOKEN in its environment, and this call has not");
     assert_eq!(sandbox.read("fetched"), None);
     let sandbox = sandbox.env(VARIABLE, TOKEN);
     sandbox.burrow(["hook", "retry"]).exits(0);

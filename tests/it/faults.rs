@@ -1,10 +1,11 @@
-//! The daemon killed at each write of `burrow up`: the next `up` finishes the work, and no hook runs twice.
+//! The daemon killed at each write of `burrow up`, and each of its writes failing: the next `up` finishes the work, no hook
+//! runs twice, and what is on record is what happened.
 //!
 //! One traced run lists the writes. Then one run each, from fresh state, ends the daemon with SIGKILL as it is about to
-//! make that write. `make test` takes one of eight writes, another eighth each day (`BURROW_TEST_EIGHTH` chooses one);
-//! `make test-all` takes all.
+//! make that write, or has the write fail as on a full or a broken disk. `make test` takes one of eight writes, another
+//! eighth each day (`BURROW_TEST_EIGHTH` chooses one); `make test-all` takes all.
 
-mod trace;
+pub(crate) mod trace;
 
 use std::sync::Mutex;
 use std::thread;
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use crate::sandbox::{Background, Sandbox, eventually};
 use crate::wire::Peer;
-use trace::Write;
+use trace::{Fault, Write};
 
 /// The evidence that each hook leaves: a line a run.
 const EVIDENCE: [&str; 5] =
@@ -25,8 +26,29 @@ const EVIDENCE: [&str; 5] =
 
 #[test]
 fn daemon_killed_at_any_write_of_up() {
-    let writes = writes_of_a_clean_run();
-    assert!(writes.len() > 20, "the trace saw the daemon's writes: {writes:#?}");
+    sweep("daemon_killed_at_any_write_of_up", &[Fault::Kill], |_| true);
+}
+
+/// A write that fails costs no hook its run, and none runs twice.
+#[test]
+fn disk_fails_at_any_write_of_the_hooks() {
+    let faults = [Fault::Error("ENOSPC"), Fault::Error("EIO")];
+    sweep("disk_fails_at_any_write_of_the_hooks", &faults, Write::is_of_hooks);
+}
+
+/// A run that is in the ledger, and of which nobody knows whether it is on disk, is taken back: it has not started.
+#[test]
+fn run_that_could_not_be_recorded_is_taken_back() {
+    let write = Write::new("state/workspaces/KEY/ledger.jsonl", "fdatasync", 1);
+    assert!(survives(&write, Fault::Error("EIO")), "the daemon syncs its ledger");
+}
+
+/// Tries `faults` at every chosen one of the `wanted` writes.
+fn sweep(name: &str, faults: &[Fault], wanted: fn(&Write) -> bool) {
+    let writes: Vec<_> = writes_of_a_clean_run().into_iter().filter(wanted).collect();
+    assert!(writes.len() > 15, "the trace saw the daemon's writes: {writes:#?}");
+    let writes: Vec<_> =
+        writes.into_iter().flat_map(|write| faults.iter().map(move |fault| (write.clone(), *fault))).collect();
     let chosen: Vec<_> = match eighth() {
         None => writes,
         Some(eighth) => {
@@ -39,10 +61,10 @@ fn daemon_killed_at_any_write_of_up() {
     thread::scope(|scope| {
         for _ in 0..2 {
             thread::Builder::new()
-                .name("faults::daemon_killed_at_any_write_of_up".to_owned())
+                .name(format!("faults::{name}"))
                 .spawn_scoped(scope, || {
-                    while let Some(write) = { queue.lock().unwrap().next() } {
-                        if !survives(&write) {
+                    while let Some((write, fault)) = { queue.lock().unwrap().next() } {
+                        if !survives(&write, fault) {
                             missed.lock().unwrap().push(write.to_string());
                         }
                     }
@@ -77,21 +99,30 @@ fn writes_of_a_clean_run() -> Vec<Write> {
     trace::writes(&trace, sandbox.root(), &key(&sandbox))
 }
 
-/// One run with the daemon killed at `write`; false when the daemon never came to it.
-fn survives(write: &Write) -> bool {
+/// One run with `fault` at `write`; false when the daemon never came to it.
+fn survives(write: &Write, fault: Fault) -> bool {
     let sandbox = sandbox();
-    let daemon = traced_daemon(&sandbox, &write.injection(sandbox.root(), &key(&sandbox)));
-    // Whatever it says: its daemon may be gone.
+    let daemon = traced_daemon(&sandbox, &write.injection(fault, sandbox.root(), &key(&sandbox)));
+    // Whatever it says: its daemon may be gone, or have told that it cannot write.
     sandbox.burrow(["up"]);
     let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap_or_default();
-    let killed = trace.contains("killed by SIGKILL");
+    let met = match fault {
+        Fault::Kill => trace.contains("killed by SIGKILL"),
+        Fault::Error(_) => {
+            // What it knows and could not write down, the next one has to find out.
+            if sandbox.daemon_pid().is_some() {
+                sandbox.kill_daemon();
+            }
+            trace.contains("(INJECTED)")
+        }
+    };
 
     let repeated = sandbox.burrow(["up"]);
-    assert_eq!(repeated.code(), 0, "`up` after the daemon was killed at {write}: {}", repeated.whole());
-    assert_done_once(&sandbox, &format!("killed at {write}"));
+    assert_eq!(repeated.code(), 0, "`up` after {fault:?} at {write}: {}", repeated.whole());
+    assert_done_once(&sandbox, &format!("{fault:?} at {write}"));
     sandbox.burrow(["stop"]).exits(0);
     drop(daemon);
-    killed
+    met
 }
 
 /// `burrow daemon` under strace; returns once it answers, or is dead.

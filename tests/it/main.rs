@@ -13,6 +13,7 @@ mod faults;
 mod fuzz_corpora;
 mod hooks;
 mod machine;
+mod output;
 mod process;
 mod project;
 mod reload;

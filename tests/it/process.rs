@@ -1,5 +1,9 @@
 //! The shim, by itself: no daemon, one command folder a test.
 
+mod faults;
+mod takeover;
+mod terminal;
+
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -28,8 +32,9 @@ impl Stage {
     fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("burrow-shim-").tempdir_in("/tmp").unwrap();
         let run = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
-        std::fs::create_dir(dir.path().join("command")).unwrap();
-        Self { dir, run }
+        let stage = Self { dir, run };
+        stage.folder().prepare().unwrap();
+        stage
     }
 
     fn path(&self, name: &str) -> Utf8PathBuf {
@@ -55,6 +60,7 @@ impl Stage {
             secrets: Vec::new(),
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
+            tty: None,
             interrupt: false,
         }
     }
@@ -267,16 +273,30 @@ fn timeout_sends_term_then_kill() {
     stage.nothing_is_left();
 }
 
-/// A failure leaves nothing behind, not even a process in a session of its own that ignores TERM.
+/// What failed, took too long or was cancelled leaves nothing behind, not even a process in a session of its own that
+/// ignores TERM.
 #[test]
-fn failure_ends_every_descendant() {
-    let stage = Stage::new();
-    let script = "setsid sh -c 'trap : TERM; echo up > up; exec >/dev/null 2>&1; while :; do sleep 0.01; done' & \
-                  until test -e up; do sleep 0.01; done; exit 7";
-    let outcome = stage.run(ShimSpec { grace_ms: 200, ..stage.script(script) });
-    assert_eq!(outcome.end, End::Exited { code: 7 });
-    assert_eq!(outcome.survivors, []);
-    assert_eq!(stage.processes(), [""; 0]);
+fn bad_end_ends_every_descendant() {
+    let child = "setsid sh -c 'trap : TERM; echo up > up; exec >/dev/null 2>&1; while :; do sleep 0.01; done' & \
+                 until test -e up; do sleep 0.01; done;";
+    for (then, timeout_ms, expected) in [
+        ("exit 7", None, End::Exited { code: 7 }),
+        ("sleep 600", Some(1000), End::TimedOut),
+        ("sleep 600", None, End::Cancelled),
+    ] {
+        let stage = Stage::new();
+        let spec = ShimSpec { grace_ms: 200, timeout_ms, ..stage.script(&format!("{child} {then}")) };
+        let outcome = block_on(async {
+            let mut shim = begin(spec).await.unwrap();
+            stage.wait_for("up");
+            if expected == End::Cancelled {
+                shim.cancel().await.unwrap();
+            }
+            outcome(&mut shim).await
+        });
+        assert_eq!((outcome.end, outcome.survivors), (expected, vec![]));
+        assert_eq!(stage.processes(), [""; 0]);
+    }
 }
 
 /// A success keeps its background processes, whichever group they are in, and names them.

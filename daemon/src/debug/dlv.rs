@@ -89,6 +89,7 @@ pub(super) async fn start(
         secrets: Vec::new(),
         survivors: Survivors::EndAlways,
         lifeline: true,
+        tty: None,
         interrupt: false,
     };
     Ok(process::start(spec).await?)

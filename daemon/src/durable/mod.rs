@@ -1,8 +1,8 @@
 //! The only module that writes state: whole files, appended lines, links, locks.
 //!
 //! Invariants: a file that is replaced is written beside itself under a random name (`O_EXCL`, mode 0600), fsynced,
-//! renamed, and its directory fsynced, so that a reader sees the old or the new one (only [`replace_for_now`] leaves out
-//! the syncs); nothing follows a link at the last
+//! renamed, and its directory fsynced, so that a reader sees the old or the new one (what is called `for_now` leaves out
+//! the syncs: it outlives every process, and not a crash of the machine); nothing follows a link at the last
 //! step of a path. All functions block: the callers are `spawn_blocking`, the start of the process, and the shim.
 //!
 //! Not here: what the files mean.
@@ -12,15 +12,17 @@ mod layout; // where things lie in the state directory
 mod lock; // Lock: flock for as long as it lives
 mod private; // what is the user's alone
 mod replace; // whole files, links, directories
+mod reserved; // room that is taken before it is needed
 
 pub use append::Appender;
 pub use layout::{StateLayout, WorkspaceLayout};
 pub use lock::Lock;
 pub(crate) use private::{open_private, why_not_private};
 pub use replace::{
-    copy, create_dir, create_new, read_json, remove_dir, remove_file, rename, rename_for_now, replace, replace_for_now,
-    replace_for_now_bytes, replace_json, replace_link, replace_with_mode,
+    copy, create_dir, create_dir_for_now, create_new_for_now, read_json, remove_dir, remove_file, rename,
+    rename_for_now, replace, replace_for_now, replace_for_now_bytes, replace_json, replace_link, replace_with_mode,
 };
+pub use reserved::Reserved;
 
 use burrow_protocol::error::ErrorCode;
 use camino::Utf8PathBuf;

@@ -11,11 +11,23 @@ use serde::de::DeserializeOwned;
 use super::DurableError;
 use super::private::private;
 
-/// Makes a directory and its missing parents, each with mode 0700.
+/// Makes a directory and its missing parents, each with mode 0700; the names of those that were missing are on disk when
+/// this returns.
 ///
 /// # Errors
 /// [`DurableError::Write`].
 pub fn create_dir(path: &Utf8Path) -> Result<(), DurableError> {
+    let missing: Vec<_> =
+        path.ancestors().take_while(|folder| !folder.as_str().is_empty() && !folder.exists()).collect();
+    create_dir_for_now(path)?;
+    missing.into_iter().try_for_each(|folder| sync_dir(parent(folder))).map_err(DurableError::write(path))
+}
+
+/// [`create_dir`] without waiting for the disk.
+///
+/// # Errors
+/// [`DurableError::Write`].
+pub fn create_dir_for_now(path: &Utf8Path) -> Result<(), DurableError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(DurableError::write(path))
 }
 
@@ -121,23 +133,18 @@ pub fn read_json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, Dura
     serde_json::from_slice(&bytes).map(Some).map_err(|source| DurableError::Damaged { path: path.to_owned(), source })
 }
 
-/// Makes a file that does not exist yet: of all who try, one gets `true`. Its name is on disk before this returns.
+/// Makes a file that does not exist yet: of all processes that try, one gets `true`. Nobody waits for the disk.
 ///
 /// # Errors
 /// [`DurableError::Write`]; then the file may exist without its content.
-pub fn create_new(path: &Utf8Path, bytes: &[u8]) -> Result<bool, DurableError> {
+pub fn create_new_for_now(path: &Utf8Path, bytes: &[u8]) -> Result<bool, DurableError> {
     let open = private(OpenOptions::new().write(true).create_new(true)).open(path);
     let mut file = match open {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
         Err(error) => return Err(DurableError::write(path)(error)),
     };
-    let mut write = || {
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        sync_dir(parent(path))
-    };
-    write().map(|()| true).map_err(DurableError::write(path))
+    file.write_all(bytes).map(|()| true).map_err(DurableError::write(path))
 }
 
 /// Points the link `link` at `target`, whether or not there was one.
@@ -187,7 +194,7 @@ fn gone_is_removed(result: std::io::Result<()>) -> std::io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the module that renames")]
-fn fs_rename(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+pub(super) fn fs_rename(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
     fs::rename(from, to)
 }
 
@@ -203,7 +210,9 @@ fn sync_dir(path: &Utf8Path) -> std::io::Result<()> {
 mod tests {
     use camino::Utf8PathBuf;
 
-    use super::{create_new, read_json, remove_dir, remove_file, replace, replace_json, replace_link};
+    use super::{
+        create_dir, create_new_for_now, read_json, remove_dir, remove_file, replace, replace_json, replace_link,
+    };
 
     fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -232,10 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn missing_folders_are_made_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_keep, folder) = folder();
+        let path = folder.join("a/b");
+        create_dir(&path).unwrap();
+        create_dir(&path).expect("one that is there is made already");
+        for made in [&folder.join("a"), &path] {
+            assert_eq!(std::fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700, "{made}");
+        }
+    }
+
+    #[test]
     fn one_of_two_claims_wins() {
         let (_keep, folder) = folder();
-        assert!(create_new(&folder.join("claim"), b"a").unwrap());
-        assert!(!create_new(&folder.join("claim"), b"b").unwrap());
+        assert!(create_new_for_now(&folder.join("claim"), b"a").unwrap());
+        assert!(!create_new_for_now(&folder.join("claim"), b"b").unwrap());
         assert_eq!(std::fs::read(folder.join("claim")).unwrap(), b"a");
     }
 

@@ -70,6 +70,14 @@ pub enum HookError {
         /// Why.
         source: ProcessError,
     },
+    /// A command cannot be typed into.
+    #[error("type into {run}")]
+    Terminal {
+        /// The run.
+        run: String,
+        /// Why.
+        source: ProcessError,
+    },
     /// `burrow hook exec` alone knows the command line.
     #[error("retry {name}: it was run by `burrow hook exec`, which alone knows its arguments")]
     NotOurs {
@@ -112,7 +120,7 @@ impl Coded for HookError {
             Self::NotRecorded { .. } => ErrorCode::RunNotRecorded,
             Self::NotWritten { source, .. } | Self::Unreadable { source } => source.code(),
             Self::Runs { .. } => ErrorCode::StateUnwritable,
-            Self::Log { source, .. } => source.code(),
+            Self::Log { source, .. } | Self::Terminal { source, .. } => source.code(),
             Self::Misunderstood { .. } => ErrorCode::ConfigValue,
             Self::WaitsForItself { .. } => ErrorCode::WaitsForItself,
             Self::NotOurs { .. } | Self::Untrusted { .. } => ErrorCode::BadRequest,
@@ -129,7 +137,7 @@ impl Coded for HookError {
                 source.hint()
             }
             Self::Runs { path, .. } => Some(format!("make {path} readable for this user")),
-            Self::Log { source, .. } => source.hint(),
+            Self::Log { source, .. } | Self::Terminal { source, .. } => source.hint(),
             Self::NotOurs { name } => Some(format!(
                 "call `burrow hook exec {name} -- ...` again, or pass it over with `burrow hook skip {name}`"
             )),

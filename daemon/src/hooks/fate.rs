@@ -220,7 +220,14 @@ pub(crate) fn leftovers(outcome: &Outcome) -> Option<String> {
     };
     let output = outcome.stdout_left_open.then(|| "its output was left open".to_owned());
     let lost = (outcome.output_lost.get() > 0).then(|| "a part of its output could not be written".to_owned());
-    let all: Vec<_> = survivors.into_iter().chain(output).chain(lost).collect();
+    // Of the program itself its end says so.
+    let own = matches!(outcome.end, End::Signaled { out_of_memory: true, .. });
+    let killed = match outcome.memory_kills.saturating_sub(own.into()) {
+        0 => None,
+        1 => Some("the kernel killed a process for want of memory meanwhile".to_owned()),
+        count => Some(format!("the kernel killed {count} processes for want of memory meanwhile")),
+    };
+    let all: Vec<_> = survivors.into_iter().chain(output).chain(lost).chain(killed).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
@@ -243,6 +250,7 @@ mod tests {
             output_lost: SafeInt::default(),
             survivors: Vec::new(),
             stdout_left_open: false,
+            memory_kills: 0,
         }
     }
 
@@ -288,6 +296,11 @@ mod tests {
         assert_eq!(leftovers(&outcome(End::TimedOut)), None);
         let open = Outcome { stdout_left_open: true, ..outcome(End::Exited { code: 0 }) };
         assert_eq!(leftovers(&open).as_deref(), Some("its output was left open"));
+        let own = End::Signaled { signal: 9, out_of_memory: true };
+        assert_eq!(leftovers(&Outcome { memory_kills: 1, ..outcome(own) }), None, "its own end tells it");
+        let killed = Outcome { memory_kills: 1, ..outcome(End::Exited { code: 1 }) };
+        let expected = "the kernel killed a process for want of memory meanwhile";
+        assert_eq!(leftovers(&killed).as_deref(), Some(expected), "a child was killed, and its parent failed");
     }
 
     #[test]

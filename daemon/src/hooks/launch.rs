@@ -11,7 +11,7 @@ use super::command::{Action, Command};
 use super::environment;
 use super::machine::{Cause, Job};
 use crate::duration;
-use crate::process::{self, ShimSpec, Survivors};
+use crate::process::{self, ShimSpec, Survivors, TerminalSize};
 use crate::workspace::files::devcontainer::Settings;
 use crate::workspace::files::substitute::{SubstituteError, Substitution, substitute};
 
@@ -69,6 +69,7 @@ pub(crate) fn spec(
         leak_ms: LEAK_MS,
         survivors: Survivors::KeepOnSuccess,
         lifeline: false,
+        tty: command.tty.then(TerminalSize::default),
         interrupt: false,
     })
 }

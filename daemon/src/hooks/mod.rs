@@ -28,6 +28,7 @@ mod log; // reading output
 mod messages; // what can be asked
 mod probe; // what the user's shell sets
 mod ready; // whether a background service is ready
+mod terminal; // typing into a command
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::error::HookError;
 use super::record::{RunId, RunRecord, folder_of_start, start_of_folder};
 use crate::durable::{self, DurableError};
+use crate::process::Folder;
 
 /// How many runs a workspace keeps.
 const KEPT: usize = 50;
@@ -36,12 +37,17 @@ impl Runs {
     /// The first start of a command that is kept. Blocks.
     pub(crate) fn first_start(&self, run: RunId, name: &str) -> u32 {
         let has_folder = |start: &u32| self.command(run, name, *start).is_dir();
-        let newest = || {
-            let entries = self.folder(run).read_dir_utf8().into_iter().flatten().flatten();
-            let starts = entries.filter_map(|entry| start_of_folder(entry.file_name(), name));
-            starts.min().unwrap_or(1)
-        };
-        Some(1).filter(has_folder).unwrap_or_else(newest)
+        Some(1).filter(has_folder).unwrap_or_else(|| self.starts(run, name).min().unwrap_or(1))
+    }
+
+    /// The newest start of a command. Blocks.
+    pub(crate) fn newest_start(&self, run: RunId, name: &str) -> u32 {
+        self.starts(run, name).max().unwrap_or(1)
+    }
+
+    fn starts(&self, run: RunId, name: &str) -> impl Iterator<Item = u32> {
+        let entries = self.folder(run).read_dir_utf8().into_iter().flatten().flatten();
+        entries.filter_map(move |entry| start_of_folder(entry.file_name(), name))
     }
 
     /// Makes the folder of a later start of a command, and drops that of one long past.
@@ -49,7 +55,7 @@ impl Runs {
     /// # Errors
     /// [`DurableError::Write`].
     pub(crate) fn create_start(&self, run: RunId, name: &str, start: u32) -> Result<(), DurableError> {
-        durable::create_dir(&self.command(run, name, start))?;
+        Folder::new(self.command(run, name, start)).prepare()?;
         if let Some(old) = start.checked_sub(STARTS_KEPT).filter(|old| *old > 0)
             && let Err(error) = durable::remove_dir(&self.command(run, name, old))
         {
@@ -63,16 +69,17 @@ impl Runs {
         command.strip_prefix(&self.dir).ok()?.iter().next()?.parse().ok()
     }
 
-    /// Makes the folders of a run and writes its record, which is on disk when this returns.
+    /// Makes the folders of a run and writes its record. Nobody waits for the disk: if the machine crashes now, what the
+    /// ledger knows of the run has to do.
     ///
     /// # Errors
     /// [`DurableError::Write`]; what was made is removed again as far as that works.
     pub(crate) fn create(&self, record: &RunRecord) -> Result<(), DurableError> {
         let make = || {
             for command in &record.commands {
-                durable::create_dir(&self.command(record.run, &command.name, 1))?;
+                Folder::new(self.command(record.run, &command.name, 1)).prepare()?;
             }
-            self.write(record)
+            durable::replace_for_now(&self.folder(record.run).join("record.json"), record)
         };
         make().inspect_err(|_| self.discard(record.run))
     }

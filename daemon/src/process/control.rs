@@ -8,18 +8,28 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::Folder;
+use super::{Folder, TerminalSize};
 
 /// No line is longer.
 pub(super) const MAX_LINE_BYTES: usize = 4096;
 
 /// From a daemon to a shim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ToShim {
     /// End the command; the second one kills at once.
     Cancel {},
+    /// Type this into the command's terminal.
+    Input {
+        /// At most [`MAX_INPUT_BYTES`].
+        text: String,
+    },
+    /// The command's terminal has another size.
+    Resize(TerminalSize),
 }
+
+/// No input is longer: escaped in JSON it fits a line.
+pub(super) const MAX_INPUT_BYTES: usize = 512;
 
 /// From a shim to each of its followers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +41,9 @@ pub(super) enum FromShim {
         schema: u32,
         /// The command's process.
         pid: u32,
+        /// Whether it has a terminal.
+        #[serde(default)]
+        tty: bool,
     },
     /// So many bytes of output are in the log. Sent when the number has grown, not for each write.
     Output(u64),
@@ -67,7 +80,10 @@ mod tests {
     #[test]
     fn messages_keep_their_form() {
         for (message, line) in [
-            (FromShim::Hello { schema: 1, pid: 42 }, "{\"hello\":{\"schema\":1,\"pid\":42}}\n"),
+            (
+                FromShim::Hello { schema: 1, pid: 42, tty: false },
+                "{\"hello\":{\"schema\":1,\"pid\":42,\"tty\":false}}\n",
+            ),
             (FromShim::Output(123), "{\"output\":123}\n"),
             (FromShim::Ended {}, "{\"ended\":{}}\n"),
         ] {
@@ -76,6 +92,16 @@ mod tests {
         }
         assert_eq!(to_line(&ToShim::Cancel {}), b"{\"cancel\":{}}\n");
         assert_eq!(from_line(b"{\"cancel\":{\"why\":\"new\"}}"), Some(ToShim::Cancel {}), "a newer daemon says more");
-        assert_eq!(from_line::<ToShim>(b"{\"resize\":{}}"), None, "a newer daemon knows more");
+        assert_eq!(from_line::<ToShim>(b"{\"rename\":{}}"), None, "a newer daemon knows more");
+        let hello = FromShim::Hello { schema: 1, pid: 42, tty: false };
+        assert_eq!(from_line(b"{\"hello\":{\"schema\":1,\"pid\":42}}"), Some(hello), "an older shim has no terminals");
+    }
+
+    #[test]
+    fn input_fits_a_line_however_it_is_escaped() {
+        let message = ToShim::Input { text: "\u{1}".repeat(MAX_INPUT_BYTES) };
+        let line = to_line(&message);
+        assert!(line.len() < MAX_LINE_BYTES, "{} bytes", line.len());
+        assert_eq!(from_line(&line), Some(message));
     }
 }

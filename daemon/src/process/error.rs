@@ -47,6 +47,12 @@ pub enum ProcessError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is nobody to type for.
+    #[error("reach the terminal of the command: it does not run")]
+    NotRunning,
+    /// The command runs without a terminal.
+    #[error("reach the terminal of the command: it has none")]
+    NoTerminal,
     /// A file of the command's folder could not be read or written.
     #[error(transparent)]
     State(#[from] DurableError),
@@ -76,6 +82,13 @@ pub enum ProcessError {
     },
 }
 
+impl ProcessError {
+    /// Whether the same may work a little later: a file that is damaged stays so, one that could not be read need not.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::State(DurableError::Read { .. } | DurableError::Write { .. }))
+    }
+}
+
 impl Coded for ProcessError {
     fn code(&self) -> ErrorCode {
         match self {
@@ -83,6 +96,7 @@ impl Coded for ProcessError {
             Self::Claimed { .. } => ErrorCode::HookRunning,
             Self::State(error) => error.code(),
             Self::Log { .. } => ErrorCode::RunUnknown,
+            Self::NotRunning | Self::NoTerminal => ErrorCode::NoTerminal,
             Self::Unreachable { .. } | Self::Deadline { .. } | Self::Follow { .. } => ErrorCode::Internal,
         }
     }
@@ -93,7 +107,9 @@ impl Coded for ProcessError {
                 Some(format!("install {program}, or put its folder on PATH"))
             }
             Self::State(error) => error.hint(),
-            Self::Spawn { .. }
+            Self::NoTerminal => Some("give the command `\"tty\": true` in devcontainer.json".to_owned()),
+            Self::NotRunning
+            | Self::Spawn { .. }
             | Self::NotStarted { .. }
             | Self::ShimDied { .. }
             | Self::Claimed { .. }

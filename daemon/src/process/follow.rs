@@ -2,13 +2,14 @@
 //!
 //! A task of its own follows each shim: it hears `ctl.sock` and, where this daemon started the shim, reaps it. The
 //! handle only reads what the task has heard. Whether a command has ended is decided by its outcome on disk and by
-//! whether its shim lives, never by a message alone.
+//! whether its shim lives, never by a message alone; a shim that lives is never given up, however long it is silent.
 
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use camino::Utf8Path;
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,13 +18,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::control::{self, FromShim, ToShim};
-use super::folder::Claim;
+use super::folder::{Claim, Standing};
 use super::ready::{Failure, Word};
 use super::{Folder, Outcome, ProcessError, RUN_VARIABLE, ShimSpec, procfs};
 use crate::durable::DurableError;
 
-/// A shim that lives answers within this time; it has nothing else to do but a few writes.
+/// What cannot be read is tried again for this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A shim that is found says its first word within this time; it has nothing else to do but a few writes.
+const FIRST_WORD_WITHIN: Duration = Duration::from_secs(1);
+/// What KILL has not ended within this time is told as left.
+const KILL_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks at a shim that is coming or going.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A shim that cannot write its outcome at once may take long.
@@ -35,7 +40,7 @@ const MAX_WORD_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Shim {
     folder: Folder,
-    pid: u32,
+    pid: watch::Receiver<u32>,
     output: watch::Receiver<u64>,
     ended: watch::Receiver<bool>,
     cancels: mpsc::Sender<oneshot::Sender<io::Result<()>>>,
@@ -114,46 +119,67 @@ pub async fn start_with(program: &Utf8Path, spec: ShimSpec) -> Result<Shim, Proc
 /// Takes over the command in `folder`, whose daemon is gone.
 ///
 /// # Errors
-/// [`ProcessError::State`], or [`ProcessError::Unreachable`] where the shim lives and does not answer.
+/// [`ProcessError::State`] where the folder's files cannot be read for [`ANSWER_WITHIN`], or are damaged.
 pub async fn find(folder: &Utf8Path) -> Result<Found, ProcessError> {
     let folder = Folder::new(folder);
     let until = Instant::now() + ANSWER_WITHIN;
+    let mut pause = LOOK_AGAIN;
     loop {
-        if let Some(outcome) = blocking(&folder, Folder::outcome).await? {
-            return Ok(Found::Ended(outcome));
-        }
         let late = Instant::now() >= until;
-        match blocking(&folder, Folder::claim_or_abandon).await? {
-            Some(Claim::Abandoned { .. }) => return Ok(Found::Abandoned),
-            Some(Claim::Shim { pid, start_ticks, .. }) if procfs::start_ticks(pid) != Some(start_ticks) => {
+        match blocking(&folder, Folder::standing).await {
+            Ok(Standing::Ended(outcome)) => return Ok(Found::Ended(outcome)),
+            Ok(Standing::Lost) => return Ok(Found::Lost),
+            Ok(Standing::Claimed(Claim::Abandoned { .. })) => return Ok(Found::Abandoned),
+            Ok(Standing::Claimed(Claim::Shim { pid, start_ticks, .. })) => {
+                let follower = Follower { child: None, identity: (pid, start_ticks) };
+                if follower.lives() {
+                    let mut shim = follow(folder, 0, None, follower, None);
+                    // One that is silent is followed all the same.
+                    let _ = timeout(FIRST_WORD_WITHIN, shim.pid.wait_for(|pid| *pid != 0)).await;
+                    return Ok(Found::Alive(shim));
+                }
                 // It may have written the outcome between the two looks.
-                let outcome = blocking(&folder, Folder::outcome).await?;
-                return Ok(outcome.map_or(Found::Lost, Found::Ended));
+                match blocking(&folder, Folder::last_outcome).await {
+                    Ok(outcome) => return Ok(outcome.map_or(Found::Lost, Found::Ended)),
+                    Err(error) if late || !error.may_pass() => return Err(error),
+                    Err(_) => {}
+                }
             }
-            Some(Claim::Shim { pid: shim, start_ticks, .. }) => match greet(&folder).await {
-                Ok((pid, connection)) => {
-                    let follower = Follower { child: None, identity: (shim, start_ticks) };
-                    return Ok(Found::Alive(follow(folder, pid, Some(connection), follower, None)));
-                }
-                // It is about to listen, or about to end.
-                Err(source) if late => {
-                    return Err(ProcessError::Unreachable { folder: folder.dir().to_owned(), source });
-                }
-                Err(_) => {}
-            },
-            // Made, but not written: its maker died in between, and nothing was started. Never again, either.
-            None if late => return Ok(Found::Lost),
-            None => {}
+            // Whoever made the claim writes it next. If nobody is there, he died before he started anything; and nobody
+            // else ever will.
+            Ok(Standing::Unclear)
+                if late && !blocking(&folder, |folder| Ok(procfs::has_shim(folder.dir()))).await? =>
+            {
+                return Ok(Found::Lost);
+            }
+            Err(error) if late || !error.may_pass() => return Err(error),
+            Ok(Standing::Unclear) | Err(_) => {}
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(LOOK_SELDOM);
     }
 }
 
+/// Ends the command in `folder`, whoever follows it: TERM, and KILL when `grace` has passed. True once it has ended.
+///
+/// # Errors
+/// As [`find`].
+pub async fn end(folder: &Utf8Path, grace: Duration) -> Result<bool, ProcessError> {
+    let Found::Alive(mut shim) = find(folder).await? else { return Ok(true) };
+    for wait in [grace, KILL_WITHIN] {
+        shim.cancel().await?;
+        if timeout(wait, shim.ended()).await.is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Shim {
-    /// The command's process.
+    /// The command's process; 0 where a shim that was taken over has not said it yet.
     #[must_use]
-    pub const fn pid(&self) -> u32 {
-        self.pid
+    pub fn pid(&self) -> u32 {
+        *self.pid.borrow()
     }
 
     /// The command's folder.
@@ -233,16 +259,6 @@ async fn connect(folder: &Folder) -> io::Result<Connection> {
     Ok(Connection { lines: BufReader::new(read).lines(), write })
 }
 
-/// Connects and waits for the shim's first message: the command's process.
-async fn greet(folder: &Folder) -> io::Result<(u32, Connection)> {
-    let mut connection = connect(folder).await?;
-    let greeting = timeout(ANSWER_WITHIN, connection.lines.next_line()).await??.unwrap_or_default();
-    match control::from_line(greeting.as_bytes()) {
-        Some(FromShim::Hello { pid, .. }) => Ok((pid, connection)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it did not greet")),
-    }
-}
-
 /// Follows in a task of its own.
 fn follow(
     folder: Folder,
@@ -251,15 +267,14 @@ fn follow(
     follower: Follower,
     lifeline: Option<ChildStdin>,
 ) -> Shim {
+    let (pid_sender, pid) = watch::channel(pid);
     let (output_sender, output) = watch::channel(0);
     let (ended_sender, ended) = watch::channel(false);
     let (cancels, requests) = mpsc::channel(1);
     let its_folder = folder.clone();
     tokio::spawn(async move {
-        if let Some(connection) = connection {
-            hear(connection, requests, &output_sender).await;
-        }
-        follower.settle(&its_folder, output_sender).await;
+        let said = Said { pid: pid_sender, output: output_sender };
+        follower.follow(&its_folder, connection, requests, said).await;
         ended_sender.send_replace(true);
         if let Some(mut child) = follower.child {
             // Reaped, whatever it says: the outcome is known.
@@ -269,52 +284,105 @@ fn follow(
     Shim { folder, pid, output, ended, cancels, _lifeline: lifeline }
 }
 
-/// Passes on what the shim says and what it is asked, until it says that the command has ended, or no more.
-async fn hear(
-    mut connection: Connection,
-    mut requests: mpsc::Receiver<oneshot::Sender<io::Result<()>>>,
-    output: &watch::Sender<u64>,
-) {
-    loop {
-        tokio::select! {
-            line = connection.lines.next_line() => match line {
-                Ok(Some(line)) => match control::from_line(line.as_bytes()) {
-                    Some(FromShim::Output(bytes)) => {
-                        output.send_replace(bytes);
-                    }
-                    Some(FromShim::Ended {}) => return,
-                    Some(FromShim::Hello { .. }) | None => {}
-                },
-                Ok(None) | Err(_) => return,
-            },
-            Some(told) = requests.recv() => {
-                let sent = connection.write.write_all(&control::to_line(&ToShim::Cancel {})).await;
-                // Who asked may have gone.
-                let _ = told.send(sent);
-            }
-        }
-    }
+/// What the shim has said.
+struct Said {
+    pid: watch::Sender<u32>,
+    output: watch::Sender<u64>,
 }
 
+/// Somebody who wants the command ended, and waits until the shim was told.
+type Cancel = oneshot::Sender<io::Result<()>>;
+
 impl Follower {
-    /// Returns when the outcome is on disk or the shim is dead.
-    async fn settle(&self, folder: &Folder, output: watch::Sender<u64>) {
+    /// Whether the shim lives.
+    fn lives(&self) -> bool {
         let (pid, start_ticks) = self.identity;
+        procfs::start_ticks(pid) == Some(start_ticks)
+    }
+
+    /// Returns when the outcome is on disk or the shim is dead.
+    async fn follow(
+        &self,
+        folder: &Folder,
+        mut connection: Option<Connection>,
+        mut requests: mpsc::Receiver<Cancel>,
+        said: Said,
+    ) {
         let mut pause = LOOK_AGAIN;
+        let mut give_up = None;
         loop {
-            let alive = procfs::start_ticks(pid) == Some(start_ticks);
-            match blocking(folder, Folder::outcome).await {
+            if connection.is_none() {
+                // It is about to listen, or about to end, or it has too many followers.
+                connection = connect(folder).await.ok();
+            }
+            if let Some(connection) = connection.take()
+                && self.hear(connection, &mut requests, &said).await
+            {
+                pause = LOOK_AGAIN;
+            }
+            let alive = self.lives();
+            let look = if alive { Folder::outcome } else { Folder::last_outcome };
+            match blocking(folder, look).await {
                 Ok(Some(outcome)) => {
-                    output.send_replace(outcome.output_bytes.get());
+                    said.output.send_replace(outcome.output_bytes.get());
                     return;
                 }
                 // Looked at after the shim had died: there will be none.
-                Ok(None) | Err(_) if !alive => return,
-                Ok(None) | Err(_) => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LOOK_SELDOM);
+                Ok(None) if !alive => return,
+                Err(error) if !alive => {
+                    let until = *give_up.get_or_insert_with(|| Instant::now() + ANSWER_WITHIN);
+                    if !error.may_pass() || Instant::now() >= until {
+                        return;
+                    }
+                }
+                Ok(None) | Err(_) => {}
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LOOK_SELDOM),
+                // Who asked may have gone.
+                Some(told) = requests.recv() => drop(told.send(self.terminate())),
+            }
+        }
+    }
+
+    /// Passes on what the shim says and what it is asked, until it says that the command has ended, or no more. Whether
+    /// it has greeted.
+    async fn hear(&self, mut connection: Connection, requests: &mut mpsc::Receiver<Cancel>, said: &Said) -> bool {
+        let mut greeted = false;
+        loop {
+            tokio::select! {
+                line = connection.lines.next_line() => match line {
+                    Ok(Some(line)) => match control::from_line(line.as_bytes()) {
+                        Some(FromShim::Hello { pid, .. }) => {
+                            greeted = true;
+                            said.pid.send_replace(pid);
+                        }
+                        Some(FromShim::Output(bytes)) => {
+                            said.output.send_replace(bytes);
+                        }
+                        Some(FromShim::Ended {}) => return greeted,
+                        None => {}
+                    },
+                    Ok(None) | Err(_) => return greeted,
+                },
+                Some(told) = requests.recv() => {
+                    let sent = match connection.write.write_all(&control::to_line(&ToShim::Cancel {})).await {
+                        Ok(()) => Ok(()),
+                        Err(_) => self.terminate(),
+                    };
+                    let _ = told.send(sent);
                 }
             }
+        }
+    }
+
+    /// Asks the shim by signal, which means the same to it as the message does.
+    fn terminate(&self) -> io::Result<()> {
+        let (pid, start_ticks) = self.identity;
+        match procfs::open(pid, start_ticks) {
+            Some(shim) => Ok(pidfd_send_signal(&shim, Signal::TERM)?),
+            // It has ended: there is nothing left to cancel.
+            None => Ok(()),
         }
     }
 }

@@ -22,7 +22,8 @@ mod spec; // what a shim is told, and how it crosses its standard input // /proc
 
 mod follow; // daemon side: start, find, Shim
 mod log; // the output on disk: mask, segments, index, reader
-mod shim; // the shim itself
+mod shim;
+pub mod terminal; // daemon side: typing into a command, and the size of its terminal // the shim itself
 
 pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
@@ -42,11 +43,11 @@ pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
-pub use follow::{Ended, Found, Shim, find, start, start_with};
+pub use follow::{Ended, Found, Shim, end, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;
-pub use spec::{ShimSpec, Survivors};
+pub use spec::{ShimSpec, Survivors, TerminalSize};
 
 /// The environment variable that marks every process of a run with the run's id.
 pub const RUN_VARIABLE: &str = "BURROW_RUN";

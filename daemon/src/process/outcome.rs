@@ -25,6 +25,9 @@ pub struct Outcome {
     pub survivors: Vec<Survivor>,
     /// Whether a process that was left still held the output when reading it ended.
     pub stdout_left_open: bool,
+    /// How many processes the kernel killed for want of memory meanwhile: the command's, or others of the container.
+    #[serde(default)]
+    pub memory_kills: u32,
 }
 
 /// How a program ended.

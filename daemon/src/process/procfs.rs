@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 
+use camino::Utf8Path;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The part of `/proc/PID/stat` that we use.
@@ -74,6 +75,14 @@ pub(super) fn to_pid(pid: u32) -> Option<Pid> {
 /// The numbers of all processes.
 pub(super) fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Whether a shim lives in `folder`: that is its working directory from its start on.
+pub(super) fn has_shim(folder: &Utf8Path) -> bool {
+    pids().any(|pid| {
+        let is_there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder.as_std_path());
+        is_there && stat(pid).is_some_and(|stat| !stat.dead)
+    })
 }
 
 /// The living processes below `root`, parents before children.

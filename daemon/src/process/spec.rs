@@ -40,9 +40,30 @@ pub struct ShimSpec {
     pub survivors: Survivors,
     /// Whether the command ends when the daemon dies or drops its [`super::Shim`].
     pub lifeline: bool,
+    /// The command runs in a terminal of its own of this size: both its streams are one, and it can be typed into. Else
+    /// there is nothing on its standard input.
+    #[serde(default)]
+    pub tty: Option<TerminalSize>,
     /// Whether the command is asked to end by INT instead of TERM.
     #[serde(default)]
     pub interrupt: bool,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TerminalSize {
+    /// Its height.
+    pub rows: u16,
+    /// Its width.
+    pub cols: u16,
+}
+
+impl Default for TerminalSize {
+    /// The size of terminals since the VT100.
+    fn default() -> Self {
+        Self { rows: 24, cols: 80 }
+    }
 }
 
 /// What becomes of background processes that are left when the program has ended with exit code 0. After any other end
@@ -68,6 +89,7 @@ impl fmt::Debug for ShimSpec {
             .field("timeout_ms", &self.timeout_ms)
             .field("survivors", &self.survivors)
             .field("lifeline", &self.lifeline)
+            .field("tty", &self.tty)
             .finish_non_exhaustive()
     }
 }
@@ -140,6 +162,7 @@ mod tests {
             secrets: vec!["hunter2".to_owned()],
             survivors: Survivors::KeepOnSuccess,
             lifeline: false,
+            tty: None,
             interrupt: false,
         }
     }

@@ -100,6 +100,7 @@ pub(super) fn spec(
         secrets: around.secrets.clone(),
         survivors: Survivors::EndAlways,
         lifeline: true,
+        tty: None,
         interrupt,
     }
 }

@@ -9,9 +9,18 @@ use camino::Utf8Path;
 const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,\
                      mkdir,mkdirat,ftruncate,fsync,fdatasync";
 
+/// What happens at a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The process ends.
+    Kill,
+    /// The call fails with this error.
+    Error(&'static str),
+}
+
 /// A write of the daemon, by what is the same in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Write {
+pub(crate) struct Write {
     /// Below the sandbox's root, with `KEY` for the workspace's own folder.
     path: String,
     call: String,
@@ -26,21 +35,35 @@ impl fmt::Display for Write {
 }
 
 impl Write {
-    /// strace's arguments that end the daemon as it is about to make this write.
-    pub(super) fn injection(&self, root: &Utf8Path, key: &str) -> Vec<String> {
+    /// The `nth` call of that kind on `path`.
+    pub(crate) fn new(path: &str, call: &str, nth: u32) -> Self {
+        Self { path: path.to_owned(), call: call.to_owned(), nth }
+    }
+
+    /// Whether it is about what hooks leave on disk.
+    pub(crate) fn is_of_hooks(&self) -> bool {
+        self.path.ends_with("/ledger.jsonl") || self.path.contains("/KEY/runs")
+    }
+
+    /// strace's arguments that let `fault` happen as the daemon is about to make this write.
+    pub(crate) fn injection(&self, fault: Fault, root: &Utf8Path, key: &str) -> Vec<String> {
         let Self { path, call, nth } = self;
-        let inject = format!("--inject={call}:signal=KILL:when={nth}");
+        let fault = match fault {
+            Fault::Kill => "signal=KILL".to_owned(),
+            Fault::Error(name) => format!("error={name}"),
+        };
+        let inject = format!("--inject={call}:{fault}:when={nth}");
         vec!["-P".to_owned(), root.join(path.replace("KEY", key)).into_string(), format!("--trace={call}"), inject]
     }
 }
 
 /// strace's arguments that list all writes, and which process is which.
-pub(super) fn all_writes() -> Vec<String> {
+pub(crate) fn all_writes() -> Vec<String> {
     vec![format!("--trace=execve,{CALLS}")]
 }
 
 /// The daemon's writes in a trace, without those to its log and to files with random names.
-pub(super) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
+pub(crate) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
     let mut started = BTreeSet::new();
     let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
     let mut first = None;
@@ -66,15 +89,16 @@ pub(super) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
 
 /// The file that a call is about, below `root`, where its name is the same in every run.
 fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
-    // `12</path>` for a descriptor, `"/path"` for a name; of two names the second is the new one.
+    // `12</path>` for a descriptor, `"/path"` for a name. Of two names strace goes by the first, which may be random.
     let parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
     let mut names = parts.filter(|name| name.starts_with('/'));
     let has_two = call.starts_with("rename") || call.contains("link");
-    let name = if has_two { names.last() } else { names.next() }?;
+    let is_random = |name: &str| name.contains("/.burrow-");
+    let first = names.next()?;
+    let name = if has_two && is_random(first) { names.last()? } else { first };
     let path = Utf8Path::new(name).strip_prefix(root).ok()?;
-    let random = path.components().any(|part| part.as_str().starts_with(".burrow-"));
     let log = path.as_str() == "state/daemon.log";
-    (!random && !log && path.as_str() != "trace").then(|| path.to_string())
+    (!is_random(name) && !log && path.as_str() != "trace").then(|| path.to_string())
 }
 
 #[cfg(test)]

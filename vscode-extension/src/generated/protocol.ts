@@ -291,6 +291,18 @@ export type HttpResponse = {
   body: string;
 };
 
+/** Params of `burrow/hooks/input`. */
+export type InputParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** Which run. */
+  runId: string;
+  /** Which of its commands; it must have `"tty": true`. */
+  command: string;
+  /** What is typed. */
+  text: string;
+};
+
 /** Where a debug client connects. */
 export type LeaseEndpoint = {
   /** Its number. */
@@ -689,6 +701,20 @@ export type RepairVerb =
   /** Remove generations that are no longer kept. */
   | "prune";
 
+/** Params of `burrow/hooks/resize`. */
+export type ResizeParams = {
+  /** The workspace's path. */
+  workspace: string;
+  /** Which run. */
+  runId: string;
+  /** Which of its commands; it must have `"tty": true`. */
+  command: string;
+  /** The terminal's height in characters. */
+  rows: number;
+  /** The terminal's width in characters. */
+  cols: number;
+};
+
 /** Params of `burrow/hooks/retry`: run again what did not succeed. */
 export type RetryHookParams = {
   /** The workspace's path. */
@@ -1032,6 +1058,10 @@ export interface Requests {
   "burrow/hooks/skip": { params: SkipHookParams; result: HooksReport };
   /** Ends a run: TERM, then KILL after its grace. */
   "burrow/hooks/cancel": { params: CancelRunParams; result: Done };
+  /** Types into the terminal of a command that runs. */
+  "burrow/hooks/input": { params: InputParams; result: Done };
+  /** Tells a command that runs the size of its terminal. */
+  "burrow/hooks/resize": { params: ResizeParams; result: Done };
   /** Answers when hooks are at rest. */
   "burrow/hooks/await": { params: AwaitHooksParams; result: HooksReport };
   /** The runs on record. */
@@ -1142,6 +1172,8 @@ export const ERROR_CODES = {
   BUR307: "run-interrupted",
   /** A command of a hook would wait for its own end. */
   BUR308: "waits-for-itself",
+  /** The command has no terminal to type into, or has ended. */
+  BUR320: "no-terminal",
   /** There is no Go on PATH. */
   BUR401: "no-go",
   /** The Go at hand is older than the workspace asks for. */

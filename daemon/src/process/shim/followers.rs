@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
-use crate::process::Folder;
 use crate::process::control::{self, FromShim, ToShim};
+use crate::process::{Folder, SCHEMA};
 
 /// The output's growth is told no more often than this.
 const OUTPUT_EVERY: Duration = Duration::from_millis(20);
@@ -24,6 +24,8 @@ pub(super) struct Followers {
     /// Holds the folder, so that `path` stays good.
     _folder: OwnedFd,
     path: Utf8PathBuf,
+    /// Whether the command has a terminal.
+    tty: bool,
     followers: Vec<Follower>,
     /// Bytes of output, and when the number may be told again.
     output: u64,
@@ -36,6 +38,7 @@ struct Follower {
     /// The beginning of a line that is not complete.
     received: Vec<u8>,
     unsent: Vec<u8>,
+    /// The output that it was told of; all there can ever be where it does not listen any more.
     told: u64,
     gone: bool,
 }
@@ -45,11 +48,11 @@ impl Followers {
     ///
     /// # Errors
     /// Where the socket cannot be made.
-    pub(super) fn listen(folder: &Folder) -> io::Result<Self> {
+    pub(super) fn listen(folder: &Folder, tty: bool) -> io::Result<Self> {
         let (handle, path) = control::socket_path(folder)?;
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, _folder: handle, path, followers: Vec::new(), output: 0, tell_at: Duration::ZERO })
+        Ok(Self { listener, _folder: handle, path, tty, followers: Vec::new(), output: 0, tell_at: Duration::ZERO })
     }
 
     /// Readable when somebody connects.
@@ -66,7 +69,7 @@ impl Followers {
     pub(super) fn accept(&mut self, pid: u32) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.followers.len() < MAX_FOLLOWERS && stream.set_nonblocking(true).is_ok() {
-                let unsent = control::to_line(&FromShim::Hello { schema: crate::process::SCHEMA, pid });
+                let unsent = control::to_line(&FromShim::Hello { schema: SCHEMA, pid, tty: self.tty });
                 let mut follower = Follower { stream, received: Vec::new(), unsent, told: 0, gone: false };
                 follower.send();
                 self.followers.push(follower);
@@ -74,10 +77,9 @@ impl Followers {
         }
     }
 
-    /// Reads and writes what there is on the connection of that number in [`Self::fds`]. Returns how often it was asked
-    /// to cancel.
-    pub(super) fn serve(&mut self, number: usize) -> usize {
-        let Some(follower) = self.followers.get_mut(number) else { return 0 };
+    /// Reads and writes what there is on the connection of that number in [`Self::fds`]. Returns what was asked.
+    pub(super) fn serve(&mut self, number: usize) -> Vec<ToShim> {
+        let Some(follower) = self.followers.get_mut(number) else { return Vec::new() };
         follower.send();
         follower.receive()
     }
@@ -124,8 +126,8 @@ impl Followers {
 }
 
 impl Follower {
-    /// Reads what there is and returns how often it was asked to cancel.
-    fn receive(&mut self) -> usize {
+    /// Reads what there is and returns what was asked.
+    fn receive(&mut self) -> Vec<ToShim> {
         let mut bytes = [0; 1024];
         loop {
             match self.stream.read(&mut bytes) {
@@ -140,16 +142,13 @@ impl Follower {
             }
             break;
         }
-        let mut cancels = 0;
+        let mut asked = Vec::new();
         while let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.received.drain(..=end).collect();
-            match control::from_line(&line) {
-                Some(ToShim::Cancel {}) => cancels += 1,
-                None => {}
-            }
+            asked.extend(control::from_line::<ToShim>(&line));
         }
         self.gone |= self.received.len() > control::MAX_LINE_BYTES;
-        cancels
+        asked
     }
 
     /// Sends what the connection takes now.
@@ -159,9 +158,10 @@ impl Follower {
                 Ok(length) => drop(self.unsent.drain(..length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // What it said before it went is still to be read: the end of that tells that it is gone.
                 Err(_) => {
-                    self.gone = true;
-                    return;
+                    self.unsent.clear();
+                    self.told = u64::MAX;
                 }
             }
         }

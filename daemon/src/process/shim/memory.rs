@@ -36,9 +36,13 @@ pub(super) fn kills() -> Option<u64> {
             _ => None,
         }
     });
-    // In a container without a cgroup namespace the path is the host's; what is mounted is the container's own.
+    // In a container without a cgroup namespace the path is the host's; what is mounted is the container's own. The root
+    // group of a machine counts nothing: there the whole machine's number has to do.
     candidates
-        .chain(["/sys/fs/cgroup/memory.events".to_owned(), "/sys/fs/cgroup/memory/memory.oom_control".to_owned()])
+        .chain(
+            ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat"]
+                .map(str::to_owned),
+        )
         .find_map(|file| count(&fs::read_to_string(file).ok()?))
 }
 
@@ -55,6 +59,7 @@ mod tests {
     fn kills_are_counted_in_both_versions() {
         assert_eq!(count("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"), Some(2), "version 2");
         assert_eq!(count("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n"), Some(5), "version 1");
+        assert_eq!(count("oom_kill 7\nnuma_hit 12\n"), Some(7), "the whole machine's");
         assert_eq!(count("oom_kill_disable 0\nunder_oom 0\n"), None, "an old kernel does not count");
     }
 }

@@ -13,9 +13,9 @@ mod ending; // pure: running -> ending -> flushing -> done
 mod followers; // ctl.sock
 mod memory; // oom_score_adj, and whether memory ran out
 mod output; // pipes -> mask -> log
-mod reserve; // room for the outcome on a full disk
 mod signals; // signals as bytes in a pipe
 mod supervise; // the loop
+mod terminal; // a pseudo terminal
 mod tree; // the processes: looking, signalling, reaping
 
 use std::fs::File;
@@ -32,7 +32,7 @@ use super::outcome::{End, Outcome};
 use super::ready::{Failure, Word};
 use super::{Folder, ShimSpec};
 use crate::coded::with_causes;
-use crate::durable::{self, DurableError};
+use crate::durable::{self, DurableError, Reserved};
 use supervise::Supervisor;
 
 /// An outcome that cannot be written (a full disk) is tried again this often, this long.
@@ -63,8 +63,8 @@ pub fn shim_main() -> ExitCode {
             say(&Word::Ready(supervisor.pid()));
             // What is said of standard output holds here too.
             let _ = supervisor.leave_stdio();
-            let (outcome, rest) = supervisor.run();
-            let written = write_outcome(&folder, &outcome);
+            let (outcome, reserved, rest) = supervisor.run();
+            let written = try_long(|| write_outcome(&folder, &outcome, &reserved));
             rest.end();
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -72,7 +72,7 @@ pub fn shim_main() -> ExitCode {
             let message = with_causes(&error);
             let outcome = Outcome::not_started(message.clone());
             // The word carries the same to a daemon that lives; without either the claim says that it was tried.
-            let _ = write_outcome(&folder, &outcome);
+            let _ = try_long(|| durable::replace_json(&folder.outcome_file(), &outcome));
             fail(Failure::NotStarted { message })
         }
     }
@@ -99,10 +99,18 @@ fn fail(failure: Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn write_outcome(folder: &Folder, outcome: &Outcome) -> Result<(), DurableError> {
+fn write_outcome(folder: &Folder, outcome: &Outcome, reserved: &Reserved) -> Result<(), DurableError> {
+    let path = folder.outcome_file();
+    let mut bytes = serde_json::to_vec(outcome)
+        .map_err(|error| DurableError::Write { path: path.clone(), source: error.into() })?;
+    bytes.push(b'\n');
+    reserved.become_file(&path, &bytes)
+}
+
+fn try_long(mut write: impl FnMut() -> Result<(), DurableError>) -> Result<(), DurableError> {
     let mut tries = 0;
     loop {
-        match durable::replace_json(&folder.outcome_file(), outcome) {
+        match write() {
             Err(_) if tries < OUTCOME_TRIES => {
                 tries += 1;
                 let pause = OUTCOME_AGAIN.try_into().ok();
@@ -133,6 +141,7 @@ impl Outcome {
             output_lost: SafeInt::default(),
             survivors: Vec::new(),
             stdout_left_open: false,
+            memory_kills: 0,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command's two output streams, on their way through the mask into the log.
+//! The command's output, on its way through the mask into the log: two streams, or the one of its terminal.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
+use super::terminal::Terminal;
 use crate::process::Stream;
 use crate::process::log::{LogWriter, Mask, StreamMask};
 
@@ -34,9 +35,11 @@ struct Source {
 
 /// The ends that the program gets.
 #[derive(Debug)]
-pub(super) struct WriteEnds {
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+pub(super) enum ProgramEnds {
+    /// Standard output and standard error.
+    Pipes(OwnedFd, OwnedFd),
+    /// A terminal, which is its standard input as well.
+    Terminal(OwnedFd),
 }
 
 impl Output {
@@ -44,12 +47,28 @@ impl Output {
     ///
     /// # Errors
     /// Where there are no descriptors left.
-    pub(super) fn new(mask: Mask, log: LogWriter) -> io::Result<(Self, WriteEnds)> {
+    pub(super) fn pipes(mask: Mask, log: LogWriter) -> io::Result<(Self, ProgramEnds)> {
         let (stdout, stdout_end) = new_pipe()?;
         let (stderr, stderr_end) = new_pipe()?;
-        let buffer = vec![0; READ_BYTES];
-        let [stdout, stderr] = [stdout, stderr].map(|pipe| Source { pipe: Some(pipe), mask: StreamMask::default() });
-        Ok((Self { stdout, stderr, mask, log, buffer }, WriteEnds { stdout: stdout_end, stderr: stderr_end }))
+        Ok((Self::of(Some(stdout), Some(stderr), mask, log), ProgramEnds::Pipes(stdout_end, stderr_end)))
+    }
+
+    /// What a terminal shows into `log`, as standard output: whoever writes to a terminal has no other.
+    ///
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub(super) fn terminal(
+        terminal: &Terminal,
+        end: OwnedFd,
+        mask: Mask,
+        log: LogWriter,
+    ) -> io::Result<(Self, ProgramEnds)> {
+        Ok((Self::of(Some(terminal.reader()?), None, mask, log), ProgramEnds::Terminal(end)))
+    }
+
+    fn of(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>, mask: Mask, log: LogWriter) -> Self {
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| Source { pipe, mask: StreamMask::default() });
+        Self { stdout, stderr, mask, log, buffer: vec![0; READ_BYTES] }
     }
 
     /// The streams that are not at their end.
@@ -107,6 +126,7 @@ impl Source {
         match rustix::io::read(pipe, buffer) {
             Ok(length @ 1..) => length,
             Err(Errno::AGAIN | Errno::INTR) => 0,
+            // A terminal that no process has open any more gives EIO.
             Ok(0) | Err(_) => {
                 self.pipe = None;
                 0

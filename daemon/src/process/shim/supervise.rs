@@ -13,14 +13,21 @@ use rustix::process::Signal;
 
 use super::ending::{Action, Cause, Ending, Input, Rules, Status};
 use super::followers::Followers;
-use super::output::{Output, WriteEnds};
-use super::reserve::Reserve;
+use super::output::{Output, ProgramEnds};
 use super::signals::Signals;
+use super::terminal::{self, Terminal};
 use super::tree::Tree;
 use super::{memory, open_null};
+use crate::durable::{DurableError, Reserved};
+use crate::process::control::ToShim;
 use crate::process::log::{LogWriter, Mask};
 use crate::process::outcome::{End, Outcome};
 use crate::process::{Folder, RUN_VARIABLE, SCHEMA, ShimSpec, Stream, Survivors, procfs};
+
+/// What is reserved for the outcome.
+const OUTCOME_BYTES: usize = 16 * 1024;
+/// What a terminal is called where the environment does not say it: what those of editors are.
+const TERMINAL: &str = "xterm-256color";
 
 /// Why a command could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +49,9 @@ pub(super) enum StartError {
         /// The folder.
         cwd: Utf8PathBuf,
     },
+    /// There is no room for the outcome: then a command should not be started.
+    #[error(transparent)]
+    Room(#[from] DurableError),
     /// The system refused.
     #[error(transparent)]
     Spawn(io::Error),
@@ -56,14 +66,15 @@ pub(super) struct Supervisor {
     end_signal: Signal,
     tree: Tree,
     output: Output,
+    terminal: Option<Terminal>,
     followers: Followers,
     signals: Signals,
     ending: Ending,
     started: Instant,
     started_at: String,
     kills_before: Option<u64>,
-    /// Given back before the outcome is written.
-    reserve: Reserve,
+    /// Becomes the outcome.
+    reserved: Reserved,
 }
 
 /// What is left to do when the outcome is on disk.
@@ -83,6 +94,7 @@ enum Source {
     Output(Stream),
     Listener,
     Follower(usize),
+    Terminal,
 }
 
 impl Supervisor {
@@ -96,9 +108,20 @@ impl Supervisor {
         let own = procfs::to_pid(std::process::id());
         rustix::process::set_child_subreaper(own).map_err(|error| prepare("the subreaper")(error.into()))?;
         let signals = Signals::catch().map_err(prepare("signals"))?;
-        let followers = Followers::listen(folder).map_err(prepare("ctl.sock"))?;
-        let (output, ends) = Output::new(mask, LogWriter::new(folder.clone())).map_err(prepare("output"))?;
-        let reserve = Reserve::take(folder).map_err(prepare("room for the outcome"))?;
+        let followers = Followers::listen(folder, spec.tty.is_some()).map_err(prepare("ctl.sock"))?;
+        let log = LogWriter::new(folder.clone());
+        let (output, terminal, ends) = match spec.tty {
+            None => {
+                let (output, ends) = Output::pipes(mask, log).map_err(prepare("output"))?;
+                (output, None, ends)
+            }
+            Some(size) => {
+                let (terminal, end) = Terminal::open(size).map_err(prepare("a terminal"))?;
+                let (output, ends) = Output::terminal(&terminal, end, mask, log).map_err(prepare("a terminal"))?;
+                (output, Some(terminal), ends)
+            }
+        };
+        let reserved = Reserved::take(&folder.reserve_file(), OUTCOME_BYTES)?;
         let kills_before = memory::kills();
         let started = Instant::now();
         let started_at = now();
@@ -117,13 +140,14 @@ impl Supervisor {
             end_signal: if spec.interrupt { Signal::INT } else { Signal::TERM },
             tree: Tree::new(program),
             output,
+            terminal,
             followers,
             signals,
             ending: Ending::new(rules),
             started,
             started_at,
             kills_before,
-            reserve,
+            reserved,
         })
     }
 
@@ -139,8 +163,9 @@ impl Supervisor {
         if self.lifeline { Ok(()) } else { rustix::stdio::dup2_stdin(&null) }
     }
 
-    /// Supervises the command to its end. The outcome is to be written before [`Rest::end`].
-    pub(super) fn run(mut self) -> (Outcome, Rest) {
+    /// Supervises the command to its end. The outcome is to be written, where room was reserved for it, before
+    /// [`Rest::end`].
+    pub(super) fn run(mut self) -> (Outcome, Reserved, Rest) {
         while self.ending.done().is_none() {
             for source in self.wait() {
                 self.handle(source);
@@ -151,10 +176,9 @@ impl Supervisor {
         self.output.finish();
         self.followers.tell_output(self.started.elapsed(), self.output.log().end());
         let outcome = self.outcome();
-        drop(self.reserve);
         let drain = outcome.stdout_left_open && !outcome.survivors.is_empty();
         let rest = (self.output, self.tree, self.signals);
-        (outcome, Rest { followers: self.followers, drain: drain.then_some(rest) })
+        (outcome, self.reserved, Rest { followers: self.followers, drain: drain.then_some(rest) })
     }
 
     /// Waits for something to happen, or for the next deadline.
@@ -173,6 +197,8 @@ impl Supervisor {
             let flags = if full { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
             (Source::Follower(number), stream, flags)
         }));
+        let typing = self.terminal.as_ref().and_then(Terminal::waiting);
+        waited.extend(typing.map(|terminal| (Source::Terminal, terminal, PollFlags::OUT)));
         let deadline = [self.ending.deadline(), self.followers.deadline()].into_iter().flatten().min();
         ready(&waited, deadline.map(|deadline| deadline.saturating_sub(self.started.elapsed())))
     }
@@ -195,9 +221,25 @@ impl Supervisor {
             }
             Source::Listener => self.followers.accept(self.pid),
             Source::Follower(number) => {
-                let cancels = self.followers.serve(number);
-                self.cancel(cancels);
+                for asked in self.followers.serve(number) {
+                    self.obey(asked);
+                }
             }
+            Source::Terminal => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.flush();
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, asked: ToShim) {
+        match (asked, &mut self.terminal) {
+            (ToShim::Cancel {}, _) => self.cancel(1),
+            (ToShim::Input { text }, Some(terminal)) => terminal.type_in(&text),
+            // A terminal that cannot be resized keeps its size.
+            (ToShim::Resize(size), Some(terminal)) => drop(terminal.resize(size)),
+            (ToShim::Input { .. } | ToShim::Resize(_), None) => {}
         }
     }
 
@@ -231,10 +273,11 @@ impl Supervisor {
     }
 
     fn outcome(&self) -> Outcome {
+        let memory_kills = memory::kills().zip(self.kills_before).map_or(0, |(now, before)| now.saturating_sub(before));
         let end = match self.ending.done() {
             Some(Cause::Program(Status::Exited(code))) => End::Exited { code },
             Some(Cause::Program(Status::Signaled(signal))) => {
-                let out_of_memory = signal == Signal::KILL.as_raw() && memory::kills() > self.kills_before;
+                let out_of_memory = signal == Signal::KILL.as_raw() && memory_kills > 0;
                 End::Signaled { signal, out_of_memory }
             }
             Some(Cause::TimedOut) => End::TimedOut,
@@ -250,6 +293,7 @@ impl Supervisor {
             output_lost: SafeInt::saturating(self.output.log().lost()),
             survivors: self.tree.survivors(),
             stdout_left_open: self.ending.output_open(),
+            memory_kills: u32::try_from(memory_kills).unwrap_or(u32::MAX),
         }
     }
 }
@@ -273,27 +317,31 @@ impl Rest {
                         tree.reap_orphans();
                     }
                     Source::Output(stream) => output.discard(stream),
-                    Source::End | Source::Lifeline | Source::Listener | Source::Follower(_) => return,
+                    Source::End | Source::Lifeline | Source::Listener | Source::Follower(_) | Source::Terminal => {
+                        return;
+                    }
                 }
             }
         }
     }
 }
 
-/// Starts the program: nothing on its standard input, signals at their defaults, a group of its own.
+/// Starts the program: signals at their defaults, a group of its own, and on its standard input nothing, or a terminal.
 #[expect(clippy::disallowed_methods, reason = "this is the place where hooks and dlv are started")]
-fn spawn(spec: &ShimSpec, ends: WriteEnds) -> Result<u32, StartError> {
+fn spawn(spec: &ShimSpec, ends: ProgramEnds) -> Result<u32, StartError> {
     let mut command = Command::new(spec.program());
-    command
-        .args(&spec.argv[1..])
-        .env_clear()
-        .envs(&spec.env)
-        .env(RUN_VARIABLE, &spec.run)
-        .current_dir(&spec.cwd)
-        .stdin(Stdio::null())
-        .stdout(ends.stdout)
-        .stderr(ends.stderr)
-        .process_group(0);
+    command.args(&spec.argv[1..]).env_clear();
+    match ends {
+        ProgramEnds::Pipes(stdout, stderr) => {
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
+        }
+        ProgramEnds::Terminal(end) => {
+            let copy = || end.try_clone().map_err(StartError::Spawn);
+            command.stdin(copy()?).stdout(copy()?).stderr(end).env("TERM", TERMINAL);
+            terminal::lead_session(&mut command);
+        }
+    }
+    command.envs(&spec.env).env(RUN_VARIABLE, &spec.run).current_dir(&spec.cwd);
     match command.spawn() {
         Ok(child) => Ok(child.id()),
         // The system does not say which of the two is missing.

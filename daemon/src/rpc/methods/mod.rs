@@ -45,6 +45,8 @@ table! {
     HooksRetry => hooks::retry::handle,
     HooksSkip => hooks::skip::handle,
     HooksCancel => hooks::cancel::handle,
+    HooksInput => hooks::input::handle,
+    HooksResize => hooks::resize::handle,
     HooksAwait => hooks::r#await::handle,
     HooksRuns => hooks::runs::handle,
     HooksReadLog => hooks::read_log::handle,
