@@ -15,7 +15,6 @@ use burrow_protocol::error::ErrorCode;
 use burrow_protocol::methods::StopParams;
 use burrow_protocol::model::ContainerStatus;
 use burrow_protocol::session::Rendezvous;
-use burrow_protocol::settings::DebugSettings;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -229,12 +228,6 @@ impl Workspace {
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.borrow())
-    }
-
-    /// What its settings say of debug ports.
-    #[must_use]
-    pub fn debug_settings(&self) -> DebugSettings {
-        self.settings.borrow().burrow.debug.clone()
     }
 }
 

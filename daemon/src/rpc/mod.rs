@@ -11,6 +11,7 @@
 mod convert; // errors of every module -> JSON-RPC errors
 mod forward; // events of the model -> notifications of one connection
 mod guard; // limits before tower-lsp, which has none of its own
+mod hangup; // knowing at once that a client is gone
 mod listener; // the socket and who may speak
 mod methods; // one file a method
 mod session; // one connection

@@ -1,16 +1,12 @@
 //! One connection: what its client said of itself, and what it may touch.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::session::{ClientOptions, ServerDetails};
 use burrow_protocol::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +16,7 @@ use tower_lsp::{Client, LanguageServer, LspService, Server, jsonrpc};
 use super::convert::{Failure, Result};
 use super::forward::{self, Interest};
 use super::guard::Guard;
+use super::hangup::Hangup;
 use super::methods;
 use crate::daemon::{BUILD, Core, Workspace};
 use crate::debug::Debug;
@@ -39,8 +36,8 @@ pub struct Session {
     interest: Arc<Mutex<Interest>>,
     /// Set by `initialize`, which `tower-lsp` lets through once.
     caller: OnceLock<Caller>,
-    /// Cancelled when the client sends no more.
-    gone: CancellationToken,
+    /// Cancelled once the client has hung up, also while a long poll of it waits.
+    closed: CancellationToken,
 }
 
 /// Serves one connection to its end, or until `cancel`.
@@ -49,21 +46,21 @@ pub(super) async fn serve(stream: UnixStream, core: Arc<Core>, cancel: Cancellat
     let events = core.model.events();
     let model = core.model.clone();
     let interest = Arc::new(Mutex::new(Interest::default()));
-    let gone = CancellationToken::new();
-    // However the connection ends.
-    let _over = gone.clone().drop_guard();
+    let closed = CancellationToken::new();
+    let its_closed = closed.clone();
+    let _over = closed.clone().drop_guard();
     let mut forwarder = None;
     let (service, socket) = {
         let interest = Arc::clone(&interest);
-        let gone = gone.clone();
         let build = LspService::build(|client: Client| {
             forwarder = Some(forward::run(model, events, client, Arc::clone(&interest)));
-            Session { core, interest, caller: OnceLock::new(), gone }
+            Session { core, interest, caller: OnceLock::new(), closed: its_closed }
         });
         methods::register(build).finish()
     };
-    let server =
-        Server::new(Guard::new(Watched { reader, gone }), writer, socket).concurrency_level(CONCURRENCY).serve(service);
+    let server = Server::new(Guard::new(Hangup::new(reader, closed)), writer, socket)
+        .concurrency_level(CONCURRENCY)
+        .serve(service);
     let forward = async {
         if let Some(forwarder) = forwarder {
             forwarder.await;
@@ -103,7 +100,7 @@ impl Session {
 
     /// Cancelled once the client has hung up.
     pub(crate) fn closed(&self) -> CancellationToken {
-        self.gone.clone()
+        self.closed.clone()
     }
 
     /// The workspace at `path`, which must be one of this session's.
@@ -124,11 +121,6 @@ impl Session {
         self.caller.get().cloned().unwrap_or_default()
     }
 
-    /// Returns when the client has gone: for what is of use only to one who is there.
-    pub(crate) async fn gone(&self) {
-        self.gone.cancelled().await;
-    }
-
     /// From here on the session is told every change of the model.
     pub(crate) fn follow_changes(&self) {
         self.interest.lock().unwrap_or_else(PoisonError::into_inner).changes = true;
@@ -143,28 +135,6 @@ impl Session {
             self.interest.lock().unwrap_or_else(PoisonError::into_inner).workspaces.insert(workspace.path.clone());
         }
         Ok(opened)
-    }
-}
-
-/// A reader that tells of its end: `tower-lsp` answers what is under way first, however long that takes.
-struct Watched<R> {
-    reader: R,
-    gone: CancellationToken,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = out.filled().len();
-        let polled = Pin::new(&mut self.reader).poll_read(context, out);
-        let ended = match &polled {
-            Poll::Ready(Ok(())) => out.filled().len() == before && out.remaining() > 0,
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
-        };
-        if ended {
-            self.gone.cancel();
-        }
-        polled
     }
 }
 

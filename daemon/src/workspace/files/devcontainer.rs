@@ -93,10 +93,10 @@ pub struct Burrow {
     pub tools: BTreeMap<String, ToolSetting>,
     /// Whether an edited command is due again.
     pub rerun_on_change: bool,
-    /// How programs are built and started again when their files change.
-    pub reload: ReloadSettings,
     /// The debug ports.
     pub debug: DebugSettings,
+    /// How programs are built and started again when their files change.
+    pub reload: ReloadSettings,
 }
 
 /// One mistake in the file.
@@ -266,11 +266,11 @@ impl Reader<'_> {
         self.settings.tools_unknown = self.settings.problems.get(before).cloned();
         self.settings.burrow.secrets = self.take(node, "secrets", Node::decode_list).unwrap_or_default();
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
-        self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
         // What is not understood opens no port: a mistake leaves the loopback interface.
         self.settings.burrow.debug = self.take(node, "debug", Node::decode).unwrap_or_default();
+        self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
         for (key, node) in properties {
-            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "debug" | "reload") {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "reload" | "debug") {
                 self.tell(&node.fault("there is no such setting"));
             }
         }

@@ -10,7 +10,7 @@ use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
     let service = service(&params)?;
-    let params_reload = params.reload;
+    let asked = params.reload;
     let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, .. } = params;
     let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
@@ -19,10 +19,10 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         let message = format!("lease a debug port for {}: its window does not trust the folder", workspace.path);
         return Err(Failure::new(ErrorCode::BadRequest, message, Some(hint)));
     }
-    let rules = Rules::read(&workspace.debug_settings(), rustix::process::getuid().as_raw())?;
-    let settings = workspace.settings().burrow.reload.clone();
-    let by_default = params_reload.unwrap_or(settings.on_save);
-    let reload = ReloadRules { by_default, when_stopped: settings.when_stopped };
+    let settings = workspace.settings();
+    let rules = Rules::read(&settings.burrow.debug, rustix::process::getuid().as_raw())?;
+    let by_default = asked.unwrap_or(settings.burrow.reload.on_save);
+    let reload = ReloadRules { by_default, when_stopped: settings.burrow.reload.when_stopped };
     let mut environment = (*caller).clone();
     environment.extend(env);
     let cwd = cwd.map_or_else(|| workspace.path.clone(), |cwd| workspace.path.join(cwd));
@@ -40,10 +40,11 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         env: environment,
         reload,
     };
+    let closed = session.closed();
     tokio::select! {
         lease = session.debug().lease(order) => Ok(LeaseGranted { lease: lease? }),
         // Nobody would know of it; one who waited in turn gives the place up.
-        () = session.gone() => Err(Failure::new(ErrorCode::DaemonUnreachable, "the client has gone", None)),
+        () = closed.cancelled() => Err(Failure::new(ErrorCode::DaemonUnreachable, "the client has gone", None)),
     }
 }
 
