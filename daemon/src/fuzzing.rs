@@ -18,8 +18,13 @@ use crate::workspace::files::{air, dotenv, glob};
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("air_toml", air_toml), ("dap", dap), ("devcontainer", devcontainer), ("substitution", substitution)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("air_toml", air_toml),
+    ("buildinfo", buildinfo),
+    ("dap", dap),
+    ("devcontainer", devcontainer),
+    ("substitution", substitution),
+];
 
 /// .air.toml, and the patterns and variables that go with it: no text makes the readers panic, and a mistake has words.
 pub fn air_toml(data: &[u8]) {
@@ -54,6 +59,11 @@ pub fn dap(data: &[u8]) {
     assert!(buffer.capacity() <= 2 * MAX_BODY_BYTES, "{}", buffer.capacity());
     let mut buffer = BytesMut::from(data);
     while let Ok(Some(_)) = codec::decode(&mut buffer) {}
+}
+
+/// What a Go binary says of its build: no file makes the reader panic, or read more than there is.
+pub fn buildinfo(data: &[u8]) {
+    crate::toolchain::fuzz_buildinfo(data);
 }
 
 /// devcontainer.json: no text makes the reader panic, each mistake is told, and its place lies in the file.

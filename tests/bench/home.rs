@@ -48,6 +48,13 @@ impl Home {
         self.root.join("state")
     }
 
+    /// An empty folder of that name.
+    pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
+        let folder = self.root.join(name);
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
     pub(crate) fn socket(&self) -> Utf8PathBuf {
         self.state_dir().join("socket")
     }

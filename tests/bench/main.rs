@@ -14,6 +14,7 @@ mod hooks; // what a recorded run costs
 mod relay; // the relay against none
 mod reload; // from a save to what runs
 mod report; // samples, and how they are printed
+mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
 mod wire;
 
@@ -34,6 +35,8 @@ fn main() -> Result<()> {
     daemon::memory(&home, &mut report)?;
     daemon::calls(&home, &mut report)?;
     daemon::nothing_due(&home, &mut report)?;
+    toolchain::in_order(&home, &mut report)?;
+    toolchain::cold_install(&home, &mut report)?;
     debugging::first_stop(&home, &mut report)?;
     relay::measure(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;

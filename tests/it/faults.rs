@@ -5,7 +5,8 @@
 //! make that write, or has the write fail as on a full or a broken disk. `make test` takes one of eight writes, another
 //! eighth each day (`BURROW_TEST_EIGHTH` chooses one); `make test-all` takes all.
 
-pub(crate) mod trace;
+mod toolchain; // the tools: install, switch, rollback
+pub(crate) mod trace; // what strace is asked, and what it answers
 
 use std::sync::Mutex;
 use std::thread;

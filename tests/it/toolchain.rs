@@ -1,6 +1,10 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
-mod proxy;
+mod http; // the proxy over HTTP, with faults
+mod live; // a switch while a tool runs
+mod network; // what a network does
+pub(crate) mod proxy; // a module proxy in a folder
+mod trust; // what is never trusted
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::time::Duration;

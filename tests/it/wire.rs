@@ -92,7 +92,8 @@ impl Peer {
         self.send_raw(format!("{}{body}", framing::header(body.len())).as_bytes())
     }
 
-    fn receive(&mut self) -> io::Result<Value> {
+    /// The next message, whatever it is.
+    pub(crate) fn receive(&mut self) -> io::Result<Value> {
         let mut length = 0;
         loop {
             let mut line = String::new();

@@ -94,6 +94,16 @@ pub(crate) fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
     parse(section).map_err(|problem| BuildInfoError::Damaged { path: path.to_owned(), problem })
 }
 
+/// What a fuzzer runs: the reader of a whole file, and of a section alone.
+pub(crate) fn fuzz(data: &[u8]) {
+    let section = if data.starts_with(b"\x7fELF") { section(data).ok().flatten() } else { Some(data) };
+    let Some(Ok(info)) = section.map(parse) else { return };
+    let modules = std::iter::once(&info.module).chain(&info.dependencies);
+    let read: usize = modules.map(|module| module.path.len() + module.version.len() + module.sum.len()).sum();
+    assert!(read <= data.len(), "more was read than there is");
+    assert!(info.settings.keys().all(|name| !name.contains(['=', '\n'])), "{:?}", info.settings);
+}
+
 /// The bytes of `.go.buildinfo`, cut at [`MAX_INFO`].
 fn section<'data, R: ReadRef<'data>>(data: R) -> object::Result<Option<&'data [u8]>> {
     let header = FileHeader64::<Endianness>::parse(data)?;
@@ -235,6 +245,50 @@ mod tests {
             section.resize(HEADER, 0);
             section.extend(tail);
             let _ = parse(&section);
+        }
+    }
+
+    /// Appends a string as Go writes it.
+    fn push(section: &mut Vec<u8>, text: &[u8]) {
+        let mut length = text.len();
+        while length > 0x7f {
+            section.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+            length >>= 7;
+        }
+        section.push(u8::try_from(length).unwrap());
+        section.extend(text);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_go_writes_is_read(
+            path in "[a-z./]{1,40}",
+            modules in proptest::collection::vec(("[a-z./]{1,300}", "v[0-9.]{1,9}", "h1:[A-Za-z0-9+/]{43}="), 1..40),
+            settings in proptest::collection::btree_map("[A-Z_]{1,12}", "[a-z0-9=,-]{0,20}", 0..20),
+        ) {
+            let mut text = format!("path\t{path}\n");
+            for (number, (module, version, sum)) in modules.iter().enumerate() {
+                let kind = if number == 0 { "mod" } else { "dep" };
+                text += &format!("{kind}\t{module}\t{version}\t{sum}\n");
+            }
+            for (name, value) in &settings {
+                text += &format!("build\t{name}={value}\n");
+            }
+            let mut section = MAGIC.to_vec();
+            section.extend([8, INLINE_STRINGS]);
+            section.resize(HEADER, 0);
+            push(&mut section, b"go1.26.8");
+            push(&mut section, format!("0123456789abcdef{text}0123456789abcdef").as_bytes());
+            let info = parse(&section).unwrap();
+            proptest::prop_assert_eq!(&info.path, &path);
+            proptest::prop_assert_eq!(&info.settings, &settings);
+            let read: Vec<_> = std::iter::once(&info.module).chain(&info.dependencies)
+                .map(|module| (module.path.clone(), module.version.clone(), module.sum.clone())).collect();
+            proptest::prop_assert_eq!(read, modules);
+            // Cut anywhere, it is refused or read, and nothing panics.
+            for cut in (0..section.len()).step_by(7) {
+                let _ = parse(&section[..cut]);
+            }
         }
     }
 

@@ -194,14 +194,14 @@ pub enum ToolchainError {
         source: io::Error,
     },
     /// Nothing can be downloaded, and what is at hand is not enough.
-    #[error("install tools without network: no older set is whole, and {} cannot be built from what is at hand: {network}; {caches}", needs.join(", "))]
+    #[error("{network}; no older set of tools is whole, and {caches}")]
     OutOfReach {
         /// The modules that would be needed, with their versions.
         needs: Vec<String>,
         /// What the download said.
         network: String,
-        /// What the caches said.
-        caches: String,
+        /// What the downloads that are kept lack.
+        caches: &'static str,
     },
     /// A build of the same sources by the same Go, in empty caches, gave another binary.
     #[error("build {} again: the installed binary is another than what its sources give", tools.join(", "))]
@@ -335,7 +335,11 @@ impl Coded for ToolchainError {
                 Some(format!("pin another version in `customizations.burrow.tools.{tool}`"))
             }
             Self::Built(_) => Some("run `burrow tools repair` again".into()),
-            Self::Store(error) => error.hint(),
+            Self::Store(error) if error.is_disk_full() => error.hint(),
+            Self::Store(_) => Some(
+                "make the store readable and writable for this user, or set BURROW_STORE_DIR to a folder that is"
+                    .into(),
+            ),
             Self::StoreFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
             }

@@ -71,6 +71,16 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// Whether it has the same binaries under the same names.
+    pub(crate) fn has_the_binaries_of(&self, other: &Self) -> bool {
+        let binaries = |manifest: &Self| -> Vec<(String, String)> {
+            manifest.tools.iter().map(|(name, tool)| (name.clone(), tool.sha256.clone())).collect()
+        };
+        binaries(self) == binaries(other)
+    }
+}
+
 /// The generations of one workspace.
 #[derive(Clone, Debug)]
 pub(crate) struct Generations {

@@ -98,6 +98,16 @@ pub(crate) fn not_downloaded(module: &str, version: &str, said: &str) -> Toolcha
     ToolchainError::Download { module, version, detail }
 }
 
+impl ToolchainError {
+    /// Whether it is a download of what the proxy says is not there. Go tells it by these words only.
+    pub(crate) fn says_there_is_none(&self) -> bool {
+        let Self::Download { detail, .. } = self else { return false };
+        [".info: 404 ", ".info: 410 ", "no such file", "no matching versions", "not found", "module lookup disabled"]
+            .iter()
+            .any(|words| detail.contains(words))
+    }
+}
+
 /// Go names the module at the head of what it says, and more than once; the error does so already.
 fn without_name(detail: &str, module: &str, version: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();

@@ -198,7 +198,8 @@ impl Installer {
         loop {
             match self.download_module(wanted, path).await {
                 Ok(zip) => return Ok((path.to_owned(), zip)),
-                Err(error @ ToolchainError::Download { .. }) => drop(first_error.get_or_insert(error)),
+                // Where the path is no module; anything else would be no different one step up.
+                Err(error) if error.says_there_is_none() => drop(first_error.get_or_insert(error)),
                 Err(error) => return Err(error),
             }
             match path.rsplit_once('/') {

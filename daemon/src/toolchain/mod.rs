@@ -47,6 +47,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
 pub use buildinfo::BuildInfoError;
+pub(crate) use buildinfo::fuzz as fuzz_buildinfo;
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};

@@ -187,11 +187,12 @@ impl Operation {
         let (kept, caller, root) = (self.context.state.modules(), self.caller.clone(), asked.go.local.root.clone());
         let folders = blocking(move || Ok(modules::at_hand(kept, &caller, &root))).await?;
         let caches = if folders.is_empty() {
-            "no downloads are kept".to_owned()
+            "no downloads are kept"
         } else {
             match self.build(asked, plan, Modules::Folders(folders)).await {
-                Err(error @ (ToolchainError::Download { .. } | ToolchainError::SumRefused { .. })) => {
-                    with_causes(&error)
+                Err(error @ ToolchainError::Download { .. }) => {
+                    tracing::info!(error = with_causes(&error), "the downloads that are kept are not enough");
+                    "the downloads that are kept are not enough"
                 }
                 built => return built,
             }
@@ -267,9 +268,12 @@ impl Operation {
     async fn rollback(self) -> Result<Done, ToolchainError> {
         let this = self.clone();
         let action = blocking(move || {
-            let active = this.generations.active().map(|(number, _)| number);
-            let older =
-                this.generations.all().into_iter().filter(|(number, _)| active.is_none_or(|active| *number < active));
+            let active = this.generations.active();
+            let is_older = |(number, manifest): &(u32, Manifest)| {
+                let same = |(active, now): &(u32, Manifest)| number >= active || manifest.has_the_binaries_of(now);
+                !active.as_ref().is_some_and(same)
+            };
+            let older = this.generations.all().into_iter().filter(is_older);
             let (number, manifest) = older
                 .into_iter()
                 .find(|(number, manifest)| this.is_whole(*number, manifest))
@@ -319,6 +323,7 @@ impl Operation {
         let (this, go) = (self.clone(), go.clone());
         let keeps = modules == Modules::Users;
         let (folder, installer) = blocking(move || {
+            this.store.check_writable()?;
             let folder = WorkFolder::make(&this.context.state.work())?;
             let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
             Ok((folder, installer))
@@ -360,7 +365,18 @@ impl Operation {
         let manifest = plan.manifest(built);
         self.store.hold(manifest.tools.values().map(|tool| tool.sha256.clone()));
         if plan.makes_generation() {
-            let number = self.generations.create(&manifest, &self.store)?;
+            // What a rollback left is gone forward to, so that the sets that are kept stay different ones.
+            let newer = self.generations.all().into_iter().find(|(number, kept)| {
+                active.is_some_and(|active| *number > active.number) && kept.has_the_binaries_of(&manifest)
+            });
+            let number = match newer {
+                Some((number, _)) => {
+                    self.generations.relink(number, &manifest, &self.store)?;
+                    self.generations.write(number, &manifest)?;
+                    number
+                }
+                None => self.generations.create(&manifest, &self.store)?,
+            };
             self.generations.activate(number)?;
         } else if let Some(active) = active {
             if !plan.compared.is_empty() {

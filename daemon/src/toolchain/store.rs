@@ -118,6 +118,14 @@ impl Store {
         self.compare(sha256, tool).ok_or_else(other).map_err(|source| ToolchainError::StoreFile { path, source })
     }
 
+    /// Says whether binaries can be taken in at all, before minutes go into one.
+    ///
+    /// # Errors
+    /// [`ToolchainError`] `Store`, `StoreBusy`.
+    pub(crate) fn check_writable(&self) -> Result<(), ToolchainError> {
+        self.lock().map(drop)
+    }
+
     /// Holds these binaries besides those that are held already. A store that cannot be written holds nothing, and loses
     /// nothing either: then only others can remove what is in it, and the loss is seen.
     pub(crate) fn hold(&self, digests: impl IntoIterator<Item = String>) {

@@ -160,7 +160,9 @@ fn stand(status: &mut ToolStatus, wanted: &Wanted, tool: &InstalledTool, conditi
         status.why = format!("{} built another binary than the lock file names", tool.built_with);
     } else if !fits(wanted, tool) {
         status.state = ToolState::Drifted;
-        status.why = if tool.version == wanted.version {
+        status.why = if tool.version == wanted.version && tool.built_with == wanted.builder.name() {
+            "it is not the one of the lock file".to_owned()
+        } else if tool.version == wanted.version {
             format!("built with {}, and {} is asked for", tool.built_with, wanted.builder.name())
         } else {
             format!("{} is asked for ({})", wanted.version, wanted.why)

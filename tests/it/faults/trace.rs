@@ -45,15 +45,26 @@ impl Write {
         self.path.ends_with("/ledger.jsonl") || self.path.contains("/KEY/runs")
     }
 
+    /// The file, below the sandbox's root.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// strace's arguments that let `fault` happen as the daemon is about to make this write.
     pub(crate) fn injection(&self, fault: Fault, root: &Utf8Path, key: &str) -> Vec<String> {
+        self.injection_with(fault, root, &[("KEY", key.to_owned())])
+    }
+
+    /// The same, where `names` are what differs from sandbox to sandbox, each with the word that stands for it.
+    pub(crate) fn injection_with(&self, fault: Fault, root: &Utf8Path, names: &[(&str, String)]) -> Vec<String> {
         let Self { path, call, nth } = self;
         let fault = match fault {
             Fault::Kill => "signal=KILL".to_owned(),
             Fault::Error(name) => format!("error={name}"),
         };
+        let path = names.iter().fold(path.clone(), |path, (word, name)| path.replace(word, name));
         let inject = format!("--inject={call}:{fault}:when={nth}");
-        vec!["-P".to_owned(), root.join(path.replace("KEY", key)).into_string(), format!("--trace={call}"), inject]
+        vec!["-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
     }
 }
 
@@ -64,6 +75,11 @@ pub(crate) fn all_writes() -> Vec<String> {
 
 /// The daemon's writes in a trace, without those to its log and to files with random names.
 pub(crate) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
+    writes_with(trace, root, &[("KEY", key.to_owned())])
+}
+
+/// The same, where `names` are what differs from sandbox to sandbox, each with the word that stands for it.
+pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]) -> Vec<Write> {
     let mut started = BTreeSet::new();
     let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
     let mut first = None;
@@ -78,7 +94,8 @@ pub(crate) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
         } else if let Some(path) = path_of(call, arguments, root)
             && !started.contains(thread)
         {
-            *counts.entry((thread, call, path.replace(key, "KEY"))).or_default() += 1;
+            let path = names.iter().fold(path, |path, (word, name)| path.replace(name, word));
+            *counts.entry((thread, call, path)).or_default() += 1;
         }
     }
     let known = counts.into_iter().flat_map(|((_, call, path), count)| {

@@ -2,8 +2,10 @@
 //!
 //! An empty `main` is built in seconds; what is tested is what is around it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
@@ -13,19 +15,19 @@ use zip::write::SimpleFileOptions;
 
 use crate::sandbox::Sandbox;
 
-const MODULE: &str = "tools.example.test/tiny";
+pub(super) const MODULE: &str = "tools.example.test/tiny";
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 /// The tools that every workspace gets; here they come from the module of the test.
 const NAMES: [&str; 3] = ["dlv", "goimports", "gopls"];
 
 /// A proxy in a folder.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     folder: TempDir,
 }
 
 impl Proxy {
     /// With these versions of the module.
-    pub(super) fn with(versions: &[&str]) -> Self {
+    pub(crate) fn with(versions: &[&str]) -> Self {
         let proxy = Self { folder: TempDir::new().unwrap() };
         for version in versions {
             proxy.publish(version, MAIN);
@@ -62,17 +64,18 @@ impl Proxy {
     }
 
     /// The value of GOPROXY that leads here.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("file://{}", self.path())
     }
 
-    fn path(&self) -> &Utf8Path {
+    /// The folder.
+    pub(super) fn path(&self) -> &Utf8Path {
         Utf8Path::from_path(self.folder.path()).unwrap()
     }
 }
 
 /// The setting `tools` that takes all three tools from the proxy at `version`.
-pub(super) fn tools(version: &str) -> Value {
+pub(crate) fn tools(version: &str) -> Value {
     let tool = |name: &&str| {
         let tool = json!({ "package": format!("{MODULE}/cmd/{name}"), "version": version });
         ((*name).to_owned(), tool)
@@ -81,44 +84,59 @@ pub(super) fn tools(version: &str) -> Value {
 }
 
 /// A workspace that wants the tools at `version` and asks `proxy` for them. No checksum database knows that module.
-pub(super) fn workspace(proxy: &Proxy, version: &str) -> Sandbox {
+pub(crate) fn workspace(proxy: &Proxy, version: &str) -> Sandbox {
     Sandbox::new().setting("tools", tools(version)).env("GOPROXY", proxy.url()).env("GOSUMDB", "off")
 }
 
-/// A workspace with version 1.0.0 installed and locked, that cannot reach any proxy.
-///
-/// The tools are built once a test run, into a store that each such workspace gets a copy of.
-pub(super) fn installed() -> Sandbox {
-    struct Built {
-        _folder: TempDir,
-        store: Utf8PathBuf,
-        lock: String,
+/// The tools of the test's own module at one version, in a store, with their lock file.
+pub(crate) struct Built {
+    _folder: TempDir,
+    store: Utf8PathBuf,
+    lock: String,
+}
+
+impl Built {
+    /// Built once a test run.
+    pub(crate) fn at(version: &'static str) -> Arc<Self> {
+        static BUILT: Mutex<BTreeMap<&str, Arc<Built>>> = Mutex::new(BTreeMap::new());
+        let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(version).or_insert_with(|| Arc::new(Self::build(version))))
     }
-    static BUILT: OnceLock<Built> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let proxy = Proxy::with(&["v1.0.0"]);
-        let sandbox = workspace(&proxy, "v1.0.0");
+
+    fn build(version: &str) -> Self {
+        let proxy = Proxy::with(&[version]);
+        let sandbox = workspace(&proxy, version).limit(Duration::from_secs(300));
         sandbox.burrow(["tools", "repair"]).exits(0);
         let folder = TempDir::new().unwrap();
         let store = Utf8Path::from_path(folder.path()).unwrap().join("store");
         copy_binaries(&sandbox.store_dir(), &store);
-        Built { store, lock: sandbox.read(LOCK).unwrap(), _folder: folder }
-    });
-    let sandbox = Sandbox::new().setting("tools", tools("v1.0.0")).env("GOSUMDB", "off").write(LOCK, &built.lock);
-    sandbox.make_state_dir();
-    copy_binaries(&built.store, &sandbox.store_dir());
+        Self { store, lock: sandbox.read(LOCK).unwrap(), _folder: folder }
+    }
+
+    /// Puts the binaries into the store of `sandbox`, whose settings and lock file ask for them from here on.
+    pub(crate) fn ask_for(&self, version: &str, sandbox: Sandbox) -> Sandbox {
+        sandbox.make_state_dir();
+        copy_binaries(&self.store, &sandbox.store_dir());
+        sandbox.setting("tools", tools(version)).env("GOSUMDB", "off").write(LOCK, &self.lock)
+    }
+}
+
+/// A workspace with version 1.0.0 installed and locked, that cannot reach any proxy.
+pub(crate) fn installed() -> Sandbox {
+    let sandbox = Built::at("v1.0.0").ask_for("v1.0.0", Sandbox::new());
     sandbox.burrow(["tools", "repair"]).exits(0);
     sandbox
 }
 
-pub(super) const LOCK: &str = ".devcontainer/burrow-lock.json";
+pub(crate) const LOCK: &str = ".devcontainer/burrow-lock.json";
 
 /// The binary that the link of the tool `name` leads to.
-pub(super) fn binary(sandbox: &Sandbox, name: &str) -> Utf8PathBuf {
+pub(crate) fn binary(sandbox: &Sandbox, name: &str) -> Utf8PathBuf {
     sandbox.state_dir().join("current").join(name).canonicalize_utf8().unwrap()
 }
 
-fn copy_binaries(from: &Utf8Path, to: &Utf8Path) {
+/// Copies what a store has.
+pub(super) fn copy_binaries(from: &Utf8Path, to: &Utf8Path) {
     for digest in from.join("tools").read_dir_utf8().unwrap().flatten() {
         let folder = to.join("tools").join(digest.file_name());
         std::fs::create_dir_all(&folder).unwrap();

@@ -153,6 +153,7 @@ impl Active {
         let RecordedCommand { name, fate, .. } = &self.record.commands[index];
         match fate {
             Fate::Blocked { by } => Some(by.clone()),
+            Fate::Stopped { .. } => Some(full_name(self.record.run.hook, name)),
             _ if fate.is_bad() && !self.command(index).is_some_and(|command| command.optional) => {
                 Some(full_name(self.record.run.hook, name))
             }

@@ -150,7 +150,7 @@ pub(crate) struct Machine {
     next_number: u32,
     /// The names of the variables that the caller of a command had that did not succeed.
     variables: BTreeMap<Key, Arc<BTreeSet<String>>>,
-    /// Services are not started anew any more.
+    /// The daemon ends: nothing is started any more.
     stopping: bool,
 }
 
@@ -317,6 +317,9 @@ impl Machine {
 
     /// The next run to begin, now registered as running; none while a hook runs or where nothing waits.
     pub(crate) fn next(&mut self, now: &str) -> Option<Begin> {
+        if self.stopping {
+            return None;
+        }
         while let Some(index) = self.next_in_queue() {
             let mut job = self.queue.remove(index)?;
             job.commands = self.still_wanted(&job);
@@ -330,6 +333,9 @@ impl Machine {
     /// The commands that are to start now, all of them on record but for what `again` says.
     pub(crate) fn launches(&mut self, now: &str) -> Vec<Launch> {
         let mut launches = Vec::new();
+        if self.stopping {
+            return launches;
+        }
         let runs: Vec<_> = self.active.keys().copied().collect();
         for run in runs {
             let Some(active) = self.active.get(&run) else { continue };

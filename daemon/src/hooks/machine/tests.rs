@@ -467,6 +467,17 @@ fn services_end_with_the_daemon_and_are_due_after_it() {
 }
 
 #[test]
+fn nothing_begins_while_the_daemon_ends() {
+    let (mut machine, run) = serving();
+    machine.stop_services();
+    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
+    assert_eq!(launched(&mut machine), [""; 0], "what needs the service has none");
+    assert!(machine.next(NOW).is_none());
+    let pending: Vec<_> = standings(&machine).into_iter().map(|it| it.0).collect();
+    assert_eq!(pending, [HookState::Pending; 2], "all of it is due after that");
+}
+
+#[test]
 fn a_cancelled_service_stays_ended() {
     let (mut machine, run) = serving();
     machine.ready(run, "db");
