@@ -71,6 +71,7 @@ bench: ## Medians and ratios of what is measured
 	@tests/require rust cc go
 	$(MAKE) build
 	BURROW_BIN=$(CURDIR)/dist/burrow cargo bench -q --locked --profile dev -p burrow --bench burrow
+	tests/vscode/bench
 
 .PHONY: fuzz
 fuzz: ## Fuzzes every parser of untrusted text, each for FUZZ_SECONDS (60)

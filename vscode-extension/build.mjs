@@ -1,6 +1,6 @@
-// Bundles the extension into out/main.js; with --tests, the unit tests into out/test/.
+// Bundles the extension into out/main.js, with the schema of what it validates; with --tests, the unit tests into out/test/.
 import { build } from "esbuild";
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 const common = {
   bundle: true,
@@ -25,4 +25,13 @@ if (process.argv.includes("--tests")) {
     // The module form first: it leaves out what is not used.
     mainFields: ["module", "main"],
   });
+  writeSchema();
+}
+
+/** The schema of `customizations.burrow`, for devcontainer.json as a whole: of the rest it says nothing. */
+function writeSchema() {
+  const { $schema, definitions, ...settings } = JSON.parse(readFileSync("../protocol/schema/settings.schema.json", "utf8"));
+  const customizations = { type: "object", properties: { burrow: settings } };
+  mkdirSync("out", { recursive: true });
+  writeFileSync("out/devcontainer.schema.json", JSON.stringify({ $schema, properties: { customizations }, definitions }));
 }

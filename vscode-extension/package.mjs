@@ -1,23 +1,46 @@
-// Packs the extension into ../dist/. With ../dist/burrow there, the program goes into it, for its platform alone.
+// Packs the extension into ../dist/. With ../dist/burrow there, the program goes into it: one package for each platform of
+// VSIX_TARGETS (else the one of this machine) that it runs on. With none there, one package without it.
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 
 const program = "../dist/burrow";
-const args = ["package", "--no-dependencies", "--skip-license", "--out", "../dist/"];
+/** Who installs it gets all of it at once. */
+const MAX_BYTES = 5 * 1024 * 1024;
+
+const given = (process.env.VSIX_TARGETS ?? "").split(/\s+/).filter((target) => target !== "");
+const own = [`linux-${process.arch}`, `alpine-${process.arch}`];
+const wrong = given.filter((target) => !own.includes(target));
+if (wrong.length > 0) {
+  throw new Error(`package: this machine builds for ${own.join(" and ")}, not for ${wrong.join(", ")}`);
+}
 
 rmSync("bin", { recursive: true, force: true });
-if (existsSync(program)) {
-  mkdirSync("bin");
-  copyFileSync(program, "bin/burrow");
-  chmodSync("bin/burrow", 0o755);
-  args.push("--target", `linux-${process.arch}`);
-} else {
-  console.error("package: there is no dist/burrow, so the extension uses the setting burrow.path or PATH");
-}
+rmSync("out", { recursive: true, force: true });
 mkdirSync("../dist", { recursive: true });
 for (const old of readdirSync("../dist").filter((name) => name.endsWith(".vsix"))) {
   rmSync(`../dist/${old}`);
 }
-rmSync("out", { recursive: true, force: true });
 execFileSync(process.execPath, ["build.mjs"], { stdio: "inherit" });
-execFileSync("node_modules/.bin/vsce", args, { stdio: "inherit" });
+if (existsSync(program)) {
+  mkdirSync("bin");
+  copyFileSync(program, "bin/burrow");
+  chmodSync("bin/burrow", 0o755);
+  for (const target of given.length > 0 ? given : own.slice(0, 1)) {
+    pack("--target", target);
+  }
+} else {
+  console.error("package: there is no dist/burrow, so the extension uses the setting burrow.path or PATH");
+  pack();
+}
+for (const name of readdirSync("../dist").filter((file) => file.endsWith(".vsix"))) {
+  const { size } = statSync(`../dist/${name}`);
+  console.log(`dist/${name}: ${size} bytes`);
+  if (size > MAX_BYTES) {
+    throw new Error(`package: dist/${name} has more than ${MAX_BYTES} bytes`);
+  }
+}
+
+function pack(...more) {
+  const args = ["package", "--no-dependencies", "--skip-license", "--out", "../dist/", ...more];
+  execFileSync("node_modules/.bin/vsce", args, { stdio: "inherit" });
+}

@@ -183,6 +183,12 @@ wire! {
         /// `reload` attribute; else as the settings say.
         #[serde(default)]
         pub reload: Option<bool>,
+        /// The absolute path of another dlv than the workspace's.
+        #[serde(default)]
+        pub dlv: Option<String>,
+        /// Flags of dlv besides those that say where it listens, such as `--check-go-version=false`.
+        #[serde(default)]
+        pub flags: Vec<String>,
     }
 
     /// The answer of `burrow/debug/lease`: the port listens.
@@ -207,6 +213,24 @@ wire! {
     pub struct Released {
         /// The lease, where there was one.
         pub lease: Option<LeaseStatus>,
+    }
+
+    /// Running Go programs, the newest first.
+    pub struct GoProcesses {
+        /// The programs of the daemon's user.
+        pub processes: Vec<GoProcess>,
+    }
+
+    /// A running Go program.
+    pub struct GoProcess {
+        /// Its process.
+        pub pid: u32,
+        /// The name of its file.
+        pub name: String,
+        /// Its command line, its words apart by a space.
+        pub command_line: String,
+        /// The Go that built it, such as `go1.26.8`.
+        pub go: String,
     }
 
     /// Params of `burrow/debug/readLog`.

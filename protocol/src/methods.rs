@@ -137,6 +137,8 @@ methods! {
     DebugRelease = "burrow/debug/release" (debug::ReleaseParams) -> debug::Released;
     /// Ends whatever of ours sits on a port.
     DebugReclaim = "burrow/debug/reclaim" (debug::ReclaimParams) -> debug::Released;
+    /// The Go programs that run, for one who wants to attach to one.
+    DebugProcesses = "burrow/debug/processes" (NoParams) -> debug::GoProcesses;
     /// The output of a lease's debug adapter and program.
     DebugReadLog = "burrow/debug/readLog" (debug::ReadDebugLogParams) -> hooks::LogPiece;
 

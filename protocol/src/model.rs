@@ -56,6 +56,9 @@ wire! {
         pub state: WorkspaceState,
         /// Why it is not `ready`; empty otherwise.
         pub reasons: Vec<Reason>,
+        /// What is wrong with the files that the daemon reads, each at its place.
+        #[serde(default)]
+        pub problems: Vec<FileProblem>,
         /// The generation of tools that is active, if any.
         pub generation: Option<u32>,
         /// Its lifecycle hooks, in the order in which they run.
@@ -73,6 +76,22 @@ wire! {
         Working,
         /// Somebody has to look.
         Attention,
+    }
+
+    /// A mistake in a file.
+    pub struct FileProblem {
+        /// The file's absolute path.
+        pub path: String,
+        /// The line, from 1.
+        pub line: u32,
+        /// The character in the line, from 1.
+        pub column: u32,
+        /// The registry's code, such as `BUR203`.
+        pub code: String,
+        /// What is wrong.
+        pub message: String,
+        /// What to do next.
+        pub hint: Option<String>,
     }
 
     /// Why a workspace is not ready.

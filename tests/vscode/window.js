@@ -20,7 +20,7 @@ const CHROMIUM = "/usr/bin/chromium";
 const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
 
 /** How long anything may take to appear; a cold and busy machine included. */
-const DEADLINE = 60_000;
+const DEADLINE = 120_000;
 
 /** The `burrow` under test. */
 export const BURROW = process.env.BURROW_BIN ?? "";
@@ -34,15 +34,18 @@ export const GO_FILES = {
 /** How long a command may take: `burrow up` may have to build the Go tools. */
 const LONG_DEADLINE = 600_000;
 
-/** Opens a window on a new folder with `files` (path -> text), with `settings` of the machine. */
-export async function openWindow(test, { files, settings, trusted = true }) {
+/**
+ * Opens a window on a new folder with `files` (path -> text), with `settings` of the machine; on `workspaceFile` where one
+ * of the files is to be opened as a workspace.
+ */
+export async function openWindow(test, { files, settings, trusted = true, workspaceFile }) {
   requireParts();
   const window = new Window(test.name, settings, trusted);
   test.after(() => window.close());
   for (const [path, text] of Object.entries(files)) {
     window.write(path, text);
   }
-  await window.open();
+  await window.open(workspaceFile);
   return window;
 }
 
@@ -66,6 +69,8 @@ class Window {
       HOME: join(this.root, "home"),
       BURROW_STATE_DIR: join(this.root, "state"),
       BURROW_PORTS: `${this.firstPort}-${this.firstPort + 10}`,
+      // A first build of Go's own library takes most of a minute.
+      GOCACHE: join(CACHE, "go-build"),
       // Else VS Code takes PATH from a login shell, whose profile may know no Go.
       VSCODE_CLI: "1",
     };
@@ -82,7 +87,7 @@ class Window {
     writeFileSync(join(this.root, "data/User/settings.json"), JSON.stringify(user));
     writeFileSync(join(this.root, "data/Machine/settings.json"), JSON.stringify(settings));
     const extension = join(this.root, "extensions/burrow-dev.burrow-0.1.0");
-    for (const part of ["package.json", "icon.png", "out/main.js"]) {
+    for (const part of ["package.json", "icon.png", "out/main.js", "out/devcontainer.schema.json"]) {
       cpSync(join(EXTENSION, part), join(extension, part));
     }
   }
@@ -109,22 +114,22 @@ class Window {
     }
   }
 
+  /** Runs a program in the workspace. Fails where it does. */
+  run(program, ...args) {
+    return promisify(execFile)(program, args, { cwd: this.workspace, env: this.env, timeout: LONG_DEADLINE });
+  }
+
   /** Runs `burrow` in the workspace. Gives its exit code and output; does not fail. */
   async burrow(...args) {
     try {
-      const { stdout, stderr } = await promisify(execFile)(BURROW, args, {
-        cwd: this.workspace,
-        env: this.env,
-        timeout: LONG_DEADLINE,
-      });
-      return { code: 0, stdout, stderr };
+      return { code: 0, ...(await this.run(BURROW, ...args)) };
     } catch (error) {
       return { code: error.code, stdout: error.stdout, stderr: error.stderr };
     }
   }
 
   /** Starts code-server, then a browser on it. */
-  async open() {
+  async open(workspaceFile) {
     const folder = (name) => join(this.root, name);
     const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--user-data-dir", folder("data")];
     args.push("--extensions-dir", folder("extensions"), "--disable-telemetry", "--disable-update-check");
@@ -132,11 +137,23 @@ class Window {
     // Its own process group, so that one signal ends it with its extension hosts.
     this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
     servers.add(this.server.pid);
-    const address = await listening(this.server);
+    this.address = await listening(this.server);
     this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+    await this.show(workspaceFile === undefined ? { folder: this.workspace } : { workspace: join(this.workspace, workspaceFile) });
+  }
+
+  /** Another window beside this one, on the folder `name` next to this one's. It ends with this one. */
+  async another(name) {
+    const other = Object.assign(Object.create(Window.prototype), this, { workspace: join(this.root, name) });
+    await other.show({ folder: other.workspace });
+    return other;
+  }
+
+  /** Opens a page of the browser on a folder or a workspace. */
+  async show(opened) {
     this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 } });
     this.page.setDefaultTimeout(DEADLINE);
-    await this.page.goto(`${address}/?folder=${encodeURIComponent(this.workspace)}`);
+    await this.page.goto(`${this.address}/?${new URLSearchParams(opened)}`);
     await this.page.locator(".monaco-workbench").waitFor();
   }
 
@@ -172,6 +189,52 @@ class Window {
   async terminalText() {
     const rows = await this.page.locator(".xterm-rows:visible > div").allInnerTexts();
     return rows.map((row) => row.replaceAll("\u00a0", " ").trimEnd()).join("\n");
+  }
+
+  /** Opens a file of the workspace in the editor. */
+  async openFile(path) {
+    await this.page.keyboard.press("Control+P");
+    await this.page.locator(".quick-input-widget input[type=text]").fill(path);
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: path.split("/").at(-1) }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.getByRole("tab", { name: path.split("/").at(-1), exact: false }).waitFor();
+    await this.page.locator(".monaco-editor .view-line").first().waitFor();
+  }
+
+  /** Puts the cursor of the editor at LINE or LINE:COLUMN. */
+  async goTo(place) {
+    await this.page.keyboard.press("Control+G");
+    await this.page.locator(".quick-input-widget input[type=text]").fill(`:${place}`);
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
+  }
+
+  /** Sets a breakpoint on a line of the file in the editor. */
+  async breakpoint(line) {
+    await this.goTo(line);
+    await this.page.keyboard.press("F9");
+    await this.page.locator(".codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified").first().waitFor();
+  }
+
+  /** Waits until the debugger has stopped at a line of the file in the editor. */
+  async stoppedAt(line) {
+    const arrow = this.page.locator(".codicon-debug-stackframe").first();
+    await this.until(`a stop at line ${line}`, async () => {
+      const top = (await arrow.boundingBox({ timeout: 1000 }).catch(() => null))?.y;
+      const number = this.page.locator(".margin-view-overlays .line-numbers", { hasText: new RegExp(`^${line}$`) });
+      const lineTop = (await number.first().boundingBox({ timeout: 1000 }).catch(() => null))?.y;
+      return top !== undefined && lineTop !== undefined && Math.abs(top - lineTop) < 12;
+    });
+  }
+
+  /** Waits until the variables' view shows a variable with its value. */
+  async variable(name, value) {
+    await this.page.locator(".debug-variables .monaco-list-row").filter({ hasText: name }).filter({ hasText: value }).first().waitFor();
+  }
+
+  /** Waits until the debug console holds `text`. */
+  async debugConsole(text) {
+    await this.page.locator(".repl .monaco-list-row").filter({ hasText: text }).first().waitFor();
   }
 
   /** The notification that holds `text`, once it is there. */

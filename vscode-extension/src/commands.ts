@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon, DaemonState } from "./daemon";
+import { debugPackage, type Debugging } from "./debug";
 import { showError } from "./errors";
 import type { WorkspaceStatus } from "./generated/protocol";
 import { hookTarget, type Hooks } from "./hooks";
@@ -17,14 +18,15 @@ export interface Parts {
   hooks: Hooks;
   toolchain: Toolchain;
   ports: Ports;
+  debug: Debugging;
 }
 
-/** A command. Links, notifications and the tree call it with what it is for; the palette without. */
-type Command = (target: unknown) => Promise<void>;
+/** A command. Links, notifications and the tree call it with what it is for; the palette without. Most answer nothing. */
+type Command = (target: unknown) => Promise<unknown>;
 
 /** Registers every command. */
 export function registerCommands(parts: Parts): vscode.Disposable {
-  const { daemon, output, hooks, toolchain, ports } = parts;
+  const { daemon, output, hooks, toolchain, ports, debug } = parts;
   const commands: Record<string, Command> = {
     "burrow.showStatus": () => showStatus(parts),
     "burrow.restartDaemon": () => restartDaemon(daemon),
@@ -38,6 +40,9 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     "burrow.updateTools": (target) => toolchain.update(target),
     "burrow.rollBackTools": (target) => toolchain.rollBack(target),
     "burrow.pickDebugPort": () => ports.pick(),
+    "burrow.debugPackage": (target) => debugPackage(target),
+    // A launch configuration has it as a variable, which is text.
+    "burrow.pickGoProcess": async () => (await debug.pickProcess())?.toString(),
     "burrow.releasePort": (target) => ports.release(target),
     "burrow.reclaimPort": (target) => ports.reclaim(target),
   };

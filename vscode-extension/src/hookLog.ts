@@ -85,13 +85,15 @@ class RunTerminal implements vscode.Pseudoterminal {
     const output = new CommandOutput(isOneOfSeveral ? command : "");
     const { workspace, runId } = this.run;
     let offset = 0;
+    let attempt = 0; // the first that is kept
     let ended = false;
     while (!ended && !this.isClosed) {
       try {
-        const params = { workspace, runId, command, offset, waitMs: WAIT_MS };
+        const params = { workspace, runId, command, offset, waitMs: WAIT_MS, attempt, untilReady: false };
         const piece = await this.daemon.request("burrow/hooks/readLog", params);
         this.write(output.add(piece));
         offset = piece.next;
+        attempt = piece.attempt;
         ended = piece.ended;
       } catch (error) {
         const code = errorData(error)?.code;

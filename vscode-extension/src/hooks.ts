@@ -78,7 +78,7 @@ export class Hooks {
   /** Ends a run. */
   async cancel(target: unknown): Promise<void> {
     if (isHookTarget(target) && typeof target.runId === "string") {
-      await this.daemon.request("burrow/hooks/cancel", { workspace: target.workspace, runId: target.runId });
+      await this.daemon.request("burrow/hooks/cancel", { workspace: target.workspace, runId: target.runId, command: null });
     }
   }
 

@@ -4,6 +4,8 @@
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Daemon } from "./daemon";
+import { Debugging } from "./debug";
+import { Diagnostics } from "./diagnostics";
 import { showError } from "./errors";
 import { HookLogs } from "./hookLog";
 import { Hooks } from "./hooks";
@@ -23,6 +25,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const status = new StatusItem();
   const portsItem = new PortsItem();
   const tree = new Tree(following);
+  const diagnostics = new Diagnostics();
   const logs = new HookLogs(following);
   const parts = {
     daemon: following,
@@ -30,17 +33,19 @@ export function activate(context: vscode.ExtensionContext): void {
     hooks: new Hooks(following, logs),
     toolchain: new Toolchain(following),
     ports: new Ports(following),
+    debug: new Debugging(following, output),
   };
   const shown = following.onDidChange((state) => {
     status.show(state);
     portsItem.show(following);
     tree.refresh();
+    diagnostics.show(following.workspaces);
     tellFailures(following, context.workspaceState);
   });
   const switched = following.onDidSwitchTools((tools) => {
     restartGopls(tools, output).catch((error: unknown) => showError(error, output));
   });
-  context.subscriptions.push(output, status, portsItem, tree, logs, shown, switched, registerCommands(parts));
+  context.subscriptions.push(output, status, portsItem, tree, diagnostics, logs, shown, switched, registerCommands(parts), parts.debug.register());
   daemon = following;
   void following.follow();
   output.info(`activated in ${(performance.now() - began).toFixed(1)} ms`);

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
 import type { LeaseStatus, PortStatus } from "./generated/protocol";
+import { dapLease } from "./lease";
 import { pickWorkspace } from "./pick";
 import { portLine } from "./summary";
 
@@ -174,21 +175,7 @@ export class Ports {
     if (workspace === undefined) {
       return;
     }
-    const params = {
-      workspace: workspace.path,
-      kind: "dap" as const,
-      port,
-      anyPort: false,
-      wait: false,
-      program: null,
-      purpose: "VS Code",
-      cwd: null,
-      env: {},
-      headless: null,
-      to: null,
-      follow: false,
-    };
-    await this.daemon.request("burrow/debug/lease", params);
+    await this.daemon.request("burrow/debug/lease", dapLease(workspace.path, { port }));
     const message = `Port ${port} is leased: one debug client can connect to 127.0.0.1:${port}, speaking DAP to dlv.`;
     const chosen = await vscode.window.showInformationMessage(message, "Copy Address", "Release");
     const leased = this.find({ port });

@@ -4,7 +4,7 @@ import { Follower } from "../src/follow";
 import type { ModelChanged, Snapshot, WorkspaceStatus } from "../src/generated/protocol";
 
 const workspace = (path: string, state: WorkspaceStatus["state"]): WorkspaceStatus => {
-  return { path, state, reasons: [], generation: null, hooks: [], tools: [] };
+  return { path, state, reasons: [], problems: [], generation: null, hooks: [], tools: [] };
 };
 
 const snapshot = (seq: number, ...workspaces: WorkspaceStatus[]): Snapshot => {

@@ -8,6 +8,7 @@ const piece = (text: string, cut = 0): LogPiece => ({
   next: text.length,
   cut,
   ended: false,
+  attempt: 1,
 });
 
 const plain = (text: string): string => text.replaceAll(/\p{Cc}\[\d+m/gu, "");

@@ -25,7 +25,7 @@ const tool = (state: ToolState): ToolStatus => {
 };
 
 const workspace = (path: string, state: WorkspaceStatus["state"], more: Partial<WorkspaceStatus> = {}): WorkspaceStatus => {
-  return { path, state, reasons: [], generation: null, hooks: [], tools: [], ...more };
+  return { path, state, reasons: [], problems: [], generation: null, hooks: [], tools: [], ...more };
 };
 
 void test("the headline names what a workspace is at, or what is the matter", () => {
@@ -103,8 +103,8 @@ void test("what ended by itself without success has failed", () => {
 });
 
 void test("runs and commands are told like hooks", () => {
-  const { name, state } = commandLine({ ...hook("failed", { exitCode: 2, durationMs: 5 }), name: "db" });
+  const { name, state } = commandLine({ ...hook("failed", { exitCode: 2, durationMs: 5 }), name: "db", optional: false, background: false, ready: false });
   assert.equal(`${name}: ${state}`, "db: failed, exit code 2, 5 ms");
-  const run = { runId: "3-onCreate", hook: "onCreate", origin: "burrow", startedAt: "2026-01-02T03:04:05.123Z", state: "running", commands: [] } as const;
-  assert.equal(runLine({ ...run, commands: [] }).state, "running, 2026-01-02 03:04:05");
+  const run = { runId: "3-onCreate", hook: "onCreate", origin: "burrow", startedAt: "2026-01-02T03:04:05.123Z", state: "running" } as const;
+  assert.equal(runLine({ ...run, commands: [], standings: [] }).state, "running, 2026-01-02 03:04:05");
 });

@@ -31,22 +31,30 @@ const LEAK_MS: u32 = 500;
 const QUOTED: usize = 4 * 1024;
 
 /// The command line of dlv for `service`, listening on `socket`; `None` where somebody else has started it.
-pub(super) fn command_line(service: &Service, dlv: &Utf8Path, socket: &Utf8Path) -> Option<Vec<String>> {
+pub(super) fn command_line(
+    service: &Service,
+    dlv: &Utf8Path,
+    flags: &[String],
+    socket: &Utf8Path,
+) -> Option<Vec<String>> {
     let listen = format!("--listen=unix:{socket}");
     match service {
-        Service::Dap { follow: false } => Some(vec![dlv.to_string(), "dap".to_owned(), listen]),
+        Service::Dap { follow: false } => {
+            let line = vec![dlv.to_string(), "dap".to_owned(), listen];
+            Some([line, flags.to_vec()].concat())
+        }
         Service::Dap { follow: true } => {
             // One dlv after another, for as long as each ends in order. A dead one's socket would be in the next one's way.
             const AGAIN: &str = "while rm -f \"$0\" && \"$@\"; do :; done";
             let words = ["/bin/sh", "-c", AGAIN, socket.as_str(), dlv.as_str(), "dap", &listen];
-            Some(words.map(str::to_owned).to_vec())
+            Some([words.map(str::to_owned).to_vec(), flags.to_vec()].concat())
         }
-        Service::Headless(target) => Some(headless(target, dlv, listen)),
+        Service::Headless(target) => Some(headless(target, dlv, flags, listen)),
         Service::Adopt(_) => None,
     }
 }
 
-fn headless(target: &HeadlessTarget, dlv: &Utf8Path, listen: String) -> Vec<String> {
+fn headless(target: &HeadlessTarget, dlv: &Utf8Path, flags: &[String], listen: String) -> Vec<String> {
     let mode = match target.mode {
         HeadlessMode::Debug => "debug",
         HeadlessMode::Test => "test",
@@ -58,6 +66,7 @@ fn headless(target: &HeadlessTarget, dlv: &Utf8Path, listen: String) -> Vec<Stri
     line.extend(target.core.clone());
     line.extend(["--headless", "--accept-multiclient", "--api-version=2"].map(str::to_owned));
     line.push(listen);
+    line.extend_from_slice(flags);
     if target.running {
         line.push("--continue".to_owned());
     }
@@ -169,7 +178,7 @@ mod tests {
     #[test]
     fn command_lines() {
         let line = |service: &Service| {
-            command_line(service, Utf8Path::new("/t/dlv"), Utf8Path::new("/s")).map(|line| line.join(" "))
+            command_line(service, Utf8Path::new("/t/dlv"), &[], Utf8Path::new("/s")).map(|line| line.join(" "))
         };
         let dap = Service::Dap { follow: false };
         assert_eq!(line(&dap).as_deref(), Some("/t/dlv dap --listen=unix:/s"));

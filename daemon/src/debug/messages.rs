@@ -35,6 +35,10 @@ pub struct LeaseOrder {
     pub cwd: Utf8PathBuf,
     /// dlv's environment, complete.
     pub env: BTreeMap<String, String>,
+    /// Another dlv than the workspace's.
+    pub dlv: Option<Utf8PathBuf>,
+    /// Further flags of dlv.
+    pub flags: Vec<String>,
     /// How a launched program is built and restarted when its files change.
     pub reload: ReloadRules,
 }

@@ -30,6 +30,7 @@ mod rules; // what the settings say of leases
 mod sweep; // what a killed daemon left
 
 pub mod dap; // the protocol, as a client
+pub mod go_processes; // what can be attached to
 pub mod holder; // who has a foreign port
 pub mod ports; // a port, held
 pub mod process_tree; // descendants, from /proc

@@ -147,13 +147,15 @@ impl Session {
         }
         let tools = self.around.source.locate(&order.workspace, &order.env).await;
         let tools = tools.map_err(|why| DebugError::NoDlv { workspace: order.workspace.clone(), why })?;
-        let Some(argv) = dlv::command_line(&order.service, &tools.dlv, &folder.socket()) else { return Ok(None) };
+        let dlv = order.dlv.as_ref().unwrap_or(&tools.dlv);
+        let argv = dlv::command_line(&order.service, dlv, &order.flags, &folder.socket());
+        let Some(argv) = argv else { return Ok(None) };
         let record = record.await?;
         self.around.workplaces.enter(&record.cwd, &record.before);
         begun.workplaces.push(record.cwd.clone());
         let env = dlv::environment(order.env.clone(), tools.go_bin.as_deref());
         let shim = begun.shim.insert(dlv::start(folder, argv, env, &record.cwd).await?);
-        dlv::wait_until_it_listens(shim, &order.service, &tools.dlv, &self.stop).await?;
+        dlv::wait_until_it_listens(shim, &order.service, dlv, &self.stop).await?;
         Ok(Some(shim.pid()))
     }
 

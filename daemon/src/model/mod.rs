@@ -15,7 +15,7 @@ use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::debug::{LeaseStatus, PortStatus};
 use burrow_protocol::hooks::HookStatus;
 use burrow_protocol::model::{
-    ContainerStatus, ModelChange, ModelChanged, Reason, Snapshot, Status, WorkspaceState, WorkspaceStatus,
+    ContainerStatus, FileProblem, ModelChange, ModelChanged, Reason, Snapshot, Status, WorkspaceState, WorkspaceStatus,
 };
 use burrow_protocol::toolchain::{ToolStatus, ToolsSwitched};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -23,6 +23,15 @@ use tokio::sync::broadcast;
 
 /// How many events a session may lag behind before it has to subscribe again.
 const EVENT_CAPACITY: usize = 256;
+
+/// What is wrong with a workspace's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsPart {
+    /// Why the workspace is not ready.
+    pub reasons: Vec<Reason>,
+    /// The same at its place, where there is one.
+    pub problems: Vec<FileProblem>,
+}
 
 /// What the hook engine shows of a workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,7 +132,7 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Parts {
-    settings: Vec<Reason>,
+    settings: SettingsPart,
     hooks: HooksPart,
     tools: ToolsPart,
 }
@@ -220,7 +229,7 @@ impl State {
 
 impl Parts {
     fn status(&self, path: &Utf8Path) -> WorkspaceStatus {
-        let reasons = [&self.settings, &self.tools.reasons, &self.hooks.reasons];
+        let reasons = [&self.settings.reasons, &self.tools.reasons, &self.hooks.reasons];
         let reasons: Vec<_> = reasons.into_iter().flatten().cloned().collect();
         let state = if self.hooks.working || self.tools.working {
             WorkspaceState::Working
@@ -233,6 +242,7 @@ impl Parts {
             path: path.to_string(),
             state,
             reasons,
+            problems: self.settings.problems.clone(),
             generation: self.tools.generation,
             hooks: self.hooks.hooks.clone(),
             tools: self.tools.tools.clone(),
@@ -255,8 +265,8 @@ impl WorkspacePublisher {
     }
 
     /// Replaces what is wrong with the settings.
-    pub fn settings(&self, problems: &[Reason]) {
-        self.change(|parts| std::mem::replace(&mut parts.settings, problems.to_vec()) != problems);
+    pub fn settings(&self, part: &SettingsPart) {
+        self.change(|parts| std::mem::replace(&mut parts.settings, part.clone()) != *part);
     }
 
     /// Replaces the hook engine's part.

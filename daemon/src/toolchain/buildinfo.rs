@@ -94,6 +94,12 @@ pub(crate) fn read(path: &Utf8Path) -> Result<BuildInfo, BuildInfoError> {
     parse(section).map_err(|problem| BuildInfoError::Damaged { path: path.to_owned(), problem })
 }
 
+/// The Go that built the program at `path`; nothing where none did. Blocking, as [`read`] is.
+#[must_use]
+pub fn built_with(path: &Utf8Path) -> Option<String> {
+    read(path).ok().map(|info| info.go)
+}
+
 /// What a fuzzer runs: the reader of a whole file, and of a section alone.
 pub(crate) fn fuzz(data: &[u8]) {
     let section = if data.starts_with(b"\x7fELF") { section(data).ok().flatten() } else { Some(data) };

@@ -46,8 +46,8 @@ use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
-pub use buildinfo::BuildInfoError;
 pub(crate) use buildinfo::fuzz as fuzz_buildinfo;
+pub use buildinfo::{BuildInfoError, built_with};
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
 pub use version::{GoVersion, ModuleVersion, VersionError};

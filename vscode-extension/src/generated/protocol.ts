@@ -161,6 +161,22 @@ export type ExecHookParams = {
   cwd: string | null;
 };
 
+/** A mistake in a file. */
+export type FileProblem = {
+  /** The file's absolute path. */
+  path: string;
+  /** The line, from 1. */
+  line: number;
+  /** The character in the line, from 1. */
+  column: number;
+  /** The registry's code, such as `BUR203`. */
+  code: string;
+  /** What is wrong. */
+  message: string;
+  /** What to do next. */
+  hint: string | null;
+};
+
 /** Params of `burrow/reload/follow`. */
 export type FollowReloadParams = {
   /** The reload's name. */
@@ -1030,6 +1046,8 @@ export type WorkspaceStatus = {
   state: WorkspaceState;
   /** Why it is not `ready`; empty otherwise. */
   reasons: Array<Reason>;
+  /** What is wrong with the files that the daemon reads, each at its place. */
+  problems: Array<FileProblem>;
   /** The generation of tools that is active, if any. */
   generation: number | null;
   /** Its lifecycle hooks, in the order in which they run. */
@@ -1092,6 +1110,8 @@ export interface Requests {
   "burrow/debug/release": { params: ReleaseParams; result: Released };
   /** Ends whatever of ours sits on a port. */
   "burrow/debug/reclaim": { params: ReclaimParams; result: Released };
+  /** The Go programs that run, for one who wants to attach to one. */
+  "burrow/debug/processes": { params: NoParams; result: GoProcesses };
   /** The output of a lease's debug adapter and program. */
   "burrow/debug/readLog": { params: ReadDebugLogParams; result: LogPiece };
   /** Builds and runs programs, and does so again whenever their files change, until the session ends. */

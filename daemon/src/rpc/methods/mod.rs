@@ -62,6 +62,7 @@ table! {
     DebugLease => debug::lease::handle,
     DebugRelease => debug::release::handle,
     DebugReclaim => debug::reclaim::handle,
+    DebugProcesses => debug::processes::handle,
     DebugReadLog => debug::read_log::handle,
     ReloadStart => reload::start::handle,
     ReloadFollow => reload::follow::handle,

@@ -11,7 +11,7 @@ use crate::rpc::{Failure, Result, Session};
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
     let service = service(&params)?;
     let asked = params.reload;
-    let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, .. } = params;
+    let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, dlv, flags, .. } = params;
     let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
     if !trusted {
@@ -38,6 +38,8 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         purpose,
         cwd,
         env: environment,
+        dlv: dlv.map(Into::into),
+        flags,
         reload,
     };
     let closed = session.closed();

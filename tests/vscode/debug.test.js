@@ -1,0 +1,153 @@
+// What a user of VS Code sees of a debug session with Burrow's own type.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { test } from "node:test";
+import { BURROW, openWindow } from "./window.js";
+
+const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+
+const MAIN = `package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	who := os.Getenv("WHO")
+	greeting := "hello " + who
+	fmt.Println(greeting)
+	var answer string
+	if n, _ := fmt.Scanln(&answer); n == 1 {
+		fmt.Println("you said " + answer)
+	}
+}
+`;
+const TEST = `package main
+
+import "testing"
+
+func TestSum(t *testing.T) {
+	sum := 40 + 2
+	if sum != 42 {
+		t.Fatal(sum)
+	}
+}
+`;
+/** The line of main.go that prints. */
+const PRINTS = 11;
+
+const launch = (configuration) => ({
+  "go.mod": "module example.com/hello\n\ngo 1.26\n",
+  "main.go": MAIN,
+  "main_test.go": TEST,
+  ".vscode/launch.json": JSON.stringify({ configurations: [{ name: "hello", type: "burrow", ...configuration }] }),
+});
+
+/** A window with the Go tools ready and `file` open. */
+async function open(context, configuration, file) {
+  const window = await openWindow(context, { files: launch(configuration), settings: SETTINGS });
+  await window.status("dlv missing");
+  window.useKeptTools();
+  assert.equal((await window.burrow("up")).code, 0);
+  await window.status(/^\s*Burrow\s*$/);
+  await window.openFile(file);
+  return window;
+}
+
+/** Waits until nothing of a session is left. */
+async function isOver(window) {
+  await window.portsItem().waitFor({ state: "hidden" });
+  const { leases, ports } = await window.daemonStatus();
+  assert.deepEqual([leases, ports.filter(({ state }) => state !== "free")], [[], []]);
+}
+
+test("F5 stops at the breakpoint, shows a variable and the program's output", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}", env: { WHO: "gopher" } }, "main.go");
+  await window.breakpoint(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(PRINTS);
+  await window.variable("greeting", '"hello gopher"');
+  await window.portsItem().filter({ hasText: "1/11" }).waitFor();
+  await window.picture("debug-stopped");
+
+  await window.command("Burrow: Pick Debug Port");
+  assert.match((await window.rows("connected")).join("\n"), /connected, hello/);
+  await window.picture("ports-connected");
+  await window.page.keyboard.press("Escape");
+
+  await window.page.keyboard.press("F5");
+  await window.debugConsole("hello gopher");
+  await window.picture("debug-console");
+  await isOver(window);
+});
+
+test("a restart stops again, and a stop leaves nothing behind", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}" }, "main.go");
+  await window.breakpoint(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(PRINTS);
+  await window.page.keyboard.press("F10");
+  await window.stoppedAt(PRINTS + 1);
+  await window.page.keyboard.press("Control+Shift+F5");
+  await window.stoppedAt(PRINTS);
+  await window.page.keyboard.press("Shift+F5");
+  await isOver(window);
+});
+
+test("the package in the editor is debugged without a launch.json, tests as tests", async (context) => {
+  const window = await open(context, { request: "launch" }, "main_test.go");
+  await window.breakpoint(7);
+  await window.command("Burrow: Debug Package");
+  await window.stoppedAt(7);
+  await window.variable("sum", "42");
+  await window.page.keyboard.press("F5");
+  await window.debugConsole("PASS");
+  await isOver(window);
+});
+
+test("a program in the terminal can be typed to", async (context) => {
+  const window = await open(context, { request: "launch", program: "main.go", console: "integratedTerminal" }, "main.go");
+  await window.breakpoint(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.terminal("hello");
+  await window.page.locator(".terminal-wrapper.active").click();
+  await window.page.keyboard.type("gophers");
+  await window.page.keyboard.press("Enter");
+  await window.terminal("you said gophers");
+  await window.picture("debug-terminal");
+});
+
+test("a running Go program is picked and attached to", async (context) => {
+  const window = await open(context, { request: "attach", mode: "local", processId: "${command:pickGoProcess}" }, "main.go");
+  const loop = `package main\n\nimport "time"\n\nfunc main() {\n\tfor turns := 0; ; turns++ {\n\t\ttime.Sleep(time.Millisecond)\n\t}\n}\n`;
+  window.write("loop/turner.go", loop);
+  await window.run("go", "build", "-gcflags=all=-N -l", "-o", "turner", "./loop");
+  const turner = spawn(`${window.workspace}/turner`);
+  context.after(() => turner.kill());
+  await window.openFile("loop/turner.go");
+  await window.breakpoint(7);
+
+  await window.page.keyboard.press("F5");
+  await window.rows("turner");
+  await window.picture("pick-process");
+  await window.choose("turner");
+  await window.stoppedAt(7);
+  await window.page.keyboard.press("Shift+F5");
+  await isOver(window);
+  assert.equal(turner.exitCode, null, "the program goes on");
+});
+
+test("a window that reloads ends its session and leaves nothing behind", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}" }, "main.go");
+  await window.breakpoint(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(PRINTS);
+
+  await window.reload();
+  await window.status(/^\s*Burrow\s*$/);
+  await isOver(window);
+});

@@ -1,0 +1,269 @@
+// Debugging: the type `burrow`, and ports lent to the Go extension's type `go`. Which port, which dlv and their end are the
+// daemon's; here a launch configuration is completed and VS Code is told where to connect.
+
+import { readFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import * as vscode from "vscode";
+import type { Daemon } from "./daemon";
+import { describe, errorData } from "./errors";
+import type { ErrorCode, LeaseStatus } from "./generated/protocol";
+import {
+  buildFolder,
+  complete,
+  dlvFlags,
+  leaseEnvironment,
+  parseEnvFile,
+  standsAside,
+  type Configuration,
+  type GoSettings,
+} from "./launch";
+import { dapLease } from "./lease";
+import { Meeting } from "./meeting";
+
+/** Our debug type, and the Go extension's. */
+const OURS = "burrow";
+const THEIRS = "go";
+
+const HOST = "127.0.0.1";
+
+/** Where a configuration keeps the lease that was lent to it. */
+const LEASE = "__burrowLease";
+
+/** What the daemon says where a workspace has no dlv. */
+const NO_DLV: ErrorCode = "BUR505";
+
+/** What is offered in a folder with no launch.json, and while one is written. */
+const CONFIGURATIONS: readonly vscode.DebugConfiguration[] = [
+  { name: "Debug Package", type: OURS, request: "launch", mode: "auto", program: "${fileDirname}" },
+  { name: "Debug Tests of Package", type: OURS, request: "launch", mode: "test", program: "${fileDirname}" },
+  { name: "Attach to Go Process", type: OURS, request: "attach", mode: "local", processId: "${command:pickGoProcess}" },
+];
+
+/** Debugs the package of a file or folder: of the one that the command was called for, else of the one in the editor. */
+export async function debugPackage(target: unknown): Promise<void> {
+  const uri = target instanceof vscode.Uri ? target : vscode.window.activeTextEditor?.document.uri;
+  if (uri?.scheme !== "file") {
+    throw new Error("Open a Go file of the package that is to be debugged.");
+  }
+  const { fsPath } = uri;
+  const program = fsPath.endsWith(".go") ? dirname(fsPath) : fsPath;
+  const mode = fsPath.endsWith("_test.go") ? "test" : "debug";
+  const name = `${mode === "test" ? "Tests of " : ""}${basename(program)}`;
+  await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(uri), { name, type: OURS, request: "launch", mode, program });
+}
+
+/** Completes launch configurations, leases ports for them, and says where to connect. */
+export class Debugging {
+  private readonly said = new Set<string>();
+
+  constructor(
+    private readonly daemon: Daemon,
+    private readonly output: vscode.LogOutputChannel,
+  ) {}
+
+  /** Registers all that VS Code calls. */
+  register(): vscode.Disposable {
+    const offered = { provideDebugConfigurations: () => [...CONFIGURATIONS] };
+    const dynamic = vscode.DebugConfigurationProviderTriggerKind.Dynamic;
+    return vscode.Disposable.from(
+      vscode.debug.registerDebugConfigurationProvider(OURS, {
+        ...offered,
+        resolveDebugConfiguration: (_folder, config) => fill(config),
+        resolveDebugConfigurationWithSubstitutedVariables: (folder, config) => this.complete(folder, config),
+      }),
+      vscode.debug.registerDebugConfigurationProvider(OURS, offered, dynamic),
+      vscode.debug.registerDebugAdapterDescriptorFactory(OURS, {
+        createDebugAdapterDescriptor: (session) => this.start(session),
+      }),
+      vscode.debug.registerDebugConfigurationProvider(THEIRS, {
+        resolveDebugConfigurationWithSubstitutedVariables: (folder, config) => this.lend(folder, config),
+      }),
+      vscode.debug.onDidTerminateDebugSession((session) => {
+        this.ended(session);
+      }),
+    );
+  }
+
+  /** What dlv gets. */
+  async complete(folder: vscode.WorkspaceFolder | undefined, config: vscode.DebugConfiguration): Promise<vscode.DebugConfiguration | undefined> {
+    const root = this.root(folder);
+    const readEnvFile = (path: string): Record<string, string> => parseEnvFile(readFileSync(path, "utf8"));
+    const file = vscode.window.activeTextEditor?.document.uri.fsPath;
+    const completed = complete(config, { folder: root, file, go: goSettings(folder), readEnvFile });
+    if (completed.request === "attach" && completed.mode === "local") {
+      const processId = await this.processOf(completed.processId);
+      return processId === undefined ? undefined : { ...config, ...completed, processId };
+    }
+    return { ...config, ...completed };
+  }
+
+  /** Where VS Code connects. */
+  async start(session: vscode.DebugSession): Promise<vscode.DebugAdapterDescriptor> {
+    const config = session.configuration as vscode.DebugConfiguration & Configuration;
+    if (config.mode === "remote") {
+      return new vscode.DebugAdapterServer(Number(config.port), typeof config.host === "string" ? config.host : HOST);
+    }
+    const root = this.root(session.workspaceFolder);
+    if (config.console === "integratedTerminal") {
+      return this.startInTerminal(config, root);
+    }
+    const lease = await this.lease(config, root);
+    config[LEASE] = lease.id;
+    return new vscode.DebugAdapterServer(portOf(lease), HOST);
+  }
+
+  /** Lends a port to a session of the Go extension. Whatever is in the way: it then does as it does without Burrow. */
+  async lend(folder: vscode.WorkspaceFolder | undefined, config: vscode.DebugConfiguration): Promise<vscode.DebugConfiguration> {
+    if (vscode.workspace.getConfiguration("burrow", folder).get("debug.lendPorts") !== true || this.daemon.workspaces.length === 0) {
+      return config;
+    }
+    const why = standsAside(config);
+    if (why !== undefined) {
+      this.sayOnce(`Burrow lends no debug port to "${config.name}": ${why}.`);
+      return config;
+    }
+    try {
+      const lease = await this.lease(config, this.root(folder));
+      // Without `outputMode` the program's output would not reach the debug console.
+      return { outputMode: "remote", ...config, host: HOST, port: portOf(lease), [LEASE]: lease.id };
+    } catch (error) {
+      this.sayOnce(`Burrow could lend no debug port: ${describe(error)}`);
+      return config;
+    }
+  }
+
+  /** A lease ends with its session; here only one that no debug client ever reached. */
+  ended(session: vscode.DebugSession): void {
+    const id: unknown = session.configuration[LEASE];
+    if (typeof id === "string") {
+      this.daemon.request("burrow/debug/release", { id }).catch(() => undefined);
+    }
+  }
+
+  private async lease(config: Configuration, root: string): Promise<LeaseStatus> {
+    const cwd = config.request === "attach" ? root : buildFolder(config, root);
+    const params = dapLease(this.workspaceOf(cwd, root), {
+      program: config.name,
+      cwd,
+      env: leaseEnvironment(config),
+      dlv: typeof config.dlvToolPath === "string" ? config.dlvToolPath : null,
+      flags: dlvFlags(config),
+    });
+    try {
+      return (await this.daemon.request("burrow/debug/lease", params)).lease;
+    } catch (error) {
+      if (errorData(error)?.code === NO_DLV) {
+        void this.offerRepair(describe(error), params.workspace);
+      }
+      throw new Error(describe(error), { cause: error });
+    }
+  }
+
+  private async offerRepair(message: string, workspace: string): Promise<void> {
+    if ((await vscode.window.showErrorMessage(message, "Repair Go Toolchain")) !== undefined) {
+      await vscode.commands.executeCommand("burrow.repairTools", { workspace });
+    }
+  }
+
+  /** The program in a terminal, where it can be typed to: dlv runs there. A terminal is the window's, not the daemon's. */
+  private async startInTerminal(config: Configuration, root: string): Promise<vscode.DebugAdapterDescriptor> {
+    const cwd = config.request === "attach" ? root : buildFolder(config, root);
+    const workspace = this.workspaceOf(cwd, root);
+    const tools = this.daemon.workspaces.find(({ path }) => path === workspace)?.tools ?? [];
+    const dlv = tools.find(({ name }) => name === "dlv")?.path;
+    if (dlv === undefined || dlv === null) {
+      throw new Error("There is no dlv for this folder. `Burrow: Repair Go Toolchain` installs it.");
+    }
+    const meeting = await Meeting.open();
+    const terminal = vscode.window.createTerminal({
+      name: config.name,
+      cwd,
+      env: leaseEnvironment(config),
+      shellPath: dlv,
+      shellArgs: ["dap", `--client-addr=unix:${meeting.path}`, ...dlvFlags(config)],
+    });
+    terminal.show(true);
+    const closing = vscode.window.onDidCloseTerminal((closed) => {
+      if (closed === terminal) {
+        closing.dispose();
+        meeting.close(new Error(`dlv ended in its terminal before it could be spoken to (${dlv}).`));
+      }
+    });
+    await meeting.first;
+    return new vscode.DebugAdapterNamedPipeServer(meeting.path);
+  }
+
+  /** The process to attach to: by number, by name, else picked. */
+  private async processOf(given: unknown): Promise<number | undefined> {
+    const number = Number(given);
+    if (Number.isInteger(number) && number > 0) {
+      return number;
+    }
+    return this.pickProcess(typeof given === "string" && given !== "" ? given : undefined);
+  }
+
+  /** Lets the user pick a Go process; of those called `name`, where there are any. */
+  async pickProcess(name?: string): Promise<number | undefined> {
+    const { processes } = await this.daemon.request("burrow/debug/processes", {});
+    const named = processes.filter((process) => process.name === name);
+    if (named.length === 1) {
+      return named[0]?.pid;
+    }
+    const rows = (named.length > 0 ? named : processes).map(({ pid, name: label, commandLine, go }) => {
+      return { label, description: `${pid}  ${go}`, detail: commandLine, pid };
+    });
+    if (rows.length === 0) {
+      throw new Error("No Go program of yours runs here.");
+    }
+    const title = "Burrow: Attach to a Go Process";
+    return (await vscode.window.showQuickPick(rows, { title, matchOnDescription: true, matchOnDetail: true }))?.pid;
+  }
+
+  /** The folder of a session: its own, else the first of the window. */
+  private root(folder: vscode.WorkspaceFolder | undefined): string {
+    const root = (folder ?? vscode.workspace.workspaceFolders?.[0])?.uri.fsPath ?? this.daemon.workspaces[0]?.path;
+    if (root === undefined) {
+      throw new Error("Open a folder: Burrow debugs the programs of one.");
+    }
+    return root;
+  }
+
+  /** The workspace whose dlv and Go are used: the innermost around what is built. */
+  private workspaceOf(folder: string, root: string): string {
+    const around = this.daemon.required().filter(({ path }) => `${folder}/`.startsWith(`${path}/`));
+    return around.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? root;
+  }
+
+  private sayOnce(message: string): void {
+    this.output.info(message);
+    if (!this.said.has(message)) {
+      this.said.add(message);
+      void vscode.window.showInformationMessage(message);
+    }
+  }
+}
+
+/** Who starts with nothing gets the package in the editor. */
+function fill(config: vscode.DebugConfiguration): vscode.DebugConfiguration {
+  // VS Code gives an empty object where there is no launch.json.
+  return Reflect.has(config, "request") ? config : { name: "Debug Package", type: OURS, request: "launch" };
+}
+
+function portOf({ endpoint }: LeaseStatus): number {
+  if ("port" in endpoint) {
+    return endpoint.port;
+  }
+  throw new Error("The daemon lent no port.");
+}
+
+/** The Go extension's settings; each has its default where that extension is not there. */
+function goSettings(folder: vscode.WorkspaceFolder | undefined): GoSettings {
+  const settings = vscode.workspace.getConfiguration("go", folder);
+  return {
+    delveConfig: settings.get("delveConfig", {}),
+    buildTags: settings.get("buildTags", ""),
+    toolsEnvVars: settings.get("toolsEnvVars", {}),
+    testEnvVars: settings.get("testEnvVars", {}),
+    testEnvFile: settings.get<string | null>("testEnvFile", null),
+  };
+}
