@@ -185,6 +185,24 @@ export type FollowReloadParams = {
   waitMs: number;
 };
 
+/** A running Go program. */
+export type GoProcess = {
+  /** Its process. */
+  pid: number;
+  /** The name of its file. */
+  name: string;
+  /** Its command line, its words apart by a space. */
+  commandLine: string;
+  /** The Go that built it, such as `go1.26.8`. */
+  go: string;
+};
+
+/** Running Go programs, the newest first. */
+export type GoProcesses = {
+  /** The programs of the daemon's user. */
+  processes: Array<GoProcess>;
+};
+
 /** How a program under `dlv --headless` comes about. */
 export type HeadlessMode =
   /** Built from a package. */
@@ -374,6 +392,10 @@ export type LeaseParams = {
    * `reload` attribute; else as the settings say.
    */
   reload: boolean | null;
+  /** The absolute path of another dlv than the workspace's. */
+  dlv: string | null;
+  /** Flags of dlv besides those that say where it listens, such as `--check-go-version=false`. */
+  flags: Array<string>;
 };
 
 /** The state of a lease. */
