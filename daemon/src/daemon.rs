@@ -38,6 +38,7 @@ use crate::toolchain::{Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
+use crate::workspace::trust::Trust;
 
 /// The name of this build: two builds of one version differ in it.
 pub const BUILD: &str = env!("BURROW_BUILD");
@@ -217,6 +218,8 @@ pub struct Workspace {
     pub path: Utf8PathBuf,
     settings: Arc<watch::Sender<Arc<Settings>>>,
     publisher: WorkspacePublisher,
+    /// Whether work that nobody asked for may be done in it.
+    pub trust: Trust,
     /// Its lifecycle hooks.
     pub hooks: Hooks,
     /// Its Go tools.
@@ -424,6 +427,8 @@ impl Core {
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.end_hooks.clone()));
+        let (looked_at, paths) = watch::channel(BTreeSet::new());
+        self.tasks.spawn(Arc::clone(self).follow_tools(path.clone(), paths));
         let (toolchain, actor) = Toolchain::build(ToolchainContext {
             workspace: path.clone(),
             state: self.config.state.clone(),
@@ -431,35 +436,56 @@ impl Core {
             container: self.container.clone(),
             settings: current,
             publisher: publisher.clone(),
+            looked_at,
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
-        let workspace = Workspace { path: path.clone(), settings: Arc::new(settings), publisher, hooks, toolchain };
+        let trust = Trust::default();
+        let workspace =
+            Workspace { path: path.clone(), settings: Arc::new(settings), publisher, trust, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)
     }
 
-    /// Reads settings again when their files change, until the daemon ends.
+    /// Reads settings and looks at tools again when their files change, until the daemon ends.
     async fn follow_files(self: Arc<Self>) {
         loop {
-            let folders = tokio::select! {
+            let paths = tokio::select! {
                 () = self.cancel.cancelled() => return,
-                folders = self.watcher.changed() => folders,
+                paths = self.watcher.changed() => paths,
             };
-            let core = Arc::clone(&self);
-            let reread = tokio::task::spawn_blocking(move || core.reread(&folders)).await;
-            reread.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+            let open: Vec<_> =
+                self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            for workspace in open {
+                let of_settings = paths.iter().any(|path| Watcher::is_of_settings(&workspace.path, path));
+                if of_settings {
+                    let (core, workspace) = (Arc::clone(&self), workspace.clone());
+                    let reread = tokio::task::spawn_blocking(move || core.reread(&workspace)).await;
+                    reread.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                }
+                if of_settings || paths.iter().any(|path| self.watcher.concerns(&workspace.path, path)) {
+                    workspace.toolchain.files_changed(workspace.trust.allows_background_work()).await;
+                }
+            }
         }
     }
 
-    fn reread(&self, folders: &BTreeSet<Utf8PathBuf>) {
-        let open: Vec<_> = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for workspace in open {
-            if folders.iter().any(|folder| *folder == workspace.path || *folder == workspace.path.join(".devcontainer"))
-            {
-                self.watcher.watch(&workspace.path);
-                workspace::reread_settings(&workspace.path, &workspace.publisher, &workspace.settings);
+    fn reread(&self, workspace: &Workspace) {
+        self.watcher.watch(&workspace.path);
+        workspace::reread_settings(&workspace.path, &workspace.publisher, &workspace.settings);
+    }
+
+    /// Watches what the tools of the workspace at `root` depend on, as they tell it, until the daemon ends.
+    async fn follow_tools(self: Arc<Self>, root: Utf8PathBuf, mut paths: watch::Receiver<BTreeSet<Utf8PathBuf>>) {
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                Ok(()) = paths.changed() => {}
+                else => return,
             }
+            let (core, root, paths) = (Arc::clone(&self), root.clone(), paths.borrow_and_update().clone());
+            let followed = tokio::task::spawn_blocking(move || core.watcher.follow(&root, paths)).await;
+            followed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         }
     }
 

@@ -10,9 +10,10 @@ use tokio_util::bytes::BytesMut;
 
 use crate::debug;
 use crate::debug::dap::codec;
+use crate::toolchain;
 use crate::workspace::files::devcontainer::{self, Settings};
 use crate::workspace::files::substitute::{Substitution, substitute};
-use crate::workspace::files::{air, dotenv, glob};
+use crate::workspace::files::{air, bingo, dotenv, glob, go_mod, go_work, mise, tool_versions};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
@@ -23,7 +24,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("buildinfo", buildinfo),
     ("dap", dap),
     ("devcontainer", devcontainer),
+    ("go_mod", go_mod),
+    ("lock", lock),
+    ("mise", mise),
     ("substitution", substitution),
+    ("tool_versions", tool_versions),
 ];
 
 /// .air.toml, and the patterns and variables that go with it: no text makes the readers panic, and a mistake has words.
@@ -82,6 +87,57 @@ pub fn devcontainer(data: &[u8]) {
             (1..=found.chars().count() + 1).contains(&(column as usize)),
             "{line}:{column} is outside of {found:?}"
         );
+    }
+}
+
+/// go.mod, go.work and bingo's files, which have one grammar: no text makes a reader panic, and a mistake has its line.
+pub fn go_mod(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lines = text.lines().count();
+    match go_mod::parse(text) {
+        Ok(file) => {
+            for package in &file.tools {
+                let version = file.version_of(package);
+                assert!(version.is_none_or(|version| file.requires.iter().any(|(_, known)| known == version)));
+            }
+        }
+        Err(error) => assert!((1..=lines).contains(&error.line), "line {} of {lines}", error.line),
+    }
+    if let Err(error) = go_work::parse(text) {
+        assert!((1..=lines).contains(&error.line), "line {} of {lines}", error.line);
+    }
+    if let Ok(Some(tool)) = bingo::parse(text) {
+        assert!(!tool.package.is_empty() || text.contains("\"\"") || text.contains("``"), "{tool:?}");
+    }
+}
+
+/// mise.toml: no text makes the reader panic, and a mistake has a line of the file.
+pub fn mise(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(error) = mise::parse(text) {
+        let lines = text.matches('\n').count() + 1;
+        assert!((1..=lines).contains(&error.line), "line {} of {lines}", error.line);
+    }
+}
+
+/// .tool-versions: no text makes the reader panic, and a pin is two words of one line.
+pub fn tool_versions(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for (tool, version) in tool_versions::parse(text) {
+        let is_word = |word: &str| !word.is_empty() && !word.contains(char::is_whitespace) && !word.contains('#');
+        assert!(is_word(&tool) && is_word(&version), "{tool:?} {version:?}");
+    }
+}
+
+/// The lock file: no text makes the reader panic, and what it reads is written and read as the same.
+pub fn lock(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match toolchain::parse_lock(text) {
+        Ok(lock) => {
+            let again = serde_json::to_string(&lock).ok().map(|text| toolchain::parse_lock(&text));
+            assert_eq!(again, Some(Ok(lock)));
+        }
+        Err((line, column, problem)) => assert!(line <= text.lines().count() + 1 && column > 0, "{line}: {problem}"),
     }
 }
 

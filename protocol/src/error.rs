@@ -137,10 +137,16 @@ registry! {
     DiskFull = 412 "disk-full";
     /// The tool is not known by that name.
     ToolUnknown = 413 "tool-unknown";
+    /// Pins of one tool exclude each other.
+    PinsConflict = 414 "pins-conflict";
     /// The operation on the tools was cancelled.
     ToolsCancelled = 415 "tools-cancelled";
+    /// A file that pins tools cannot be read.
+    PinFile = 416 "pin-file";
     /// A build of the same sources gave another binary.
     NotReproduced = 417 "not-reproduced";
+    /// Nobody agreed to write into this repository.
+    ConsentNeeded = 418 "consent-needed";
 
     /// All debug ports are taken.
     PortsTaken = 501 "ports-taken";

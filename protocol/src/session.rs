@@ -30,6 +30,8 @@ wire! {
         pub kind: ClientKind,
         /// Whether the user trusts the workspace folders of this session.
         pub trusted: bool,
+        /// Whether somebody sits in front of it: the command line has a terminal on its standard input.
+        pub terminal: bool,
         /// The environment in which work of this session runs. Kept in memory only.
         pub environment: BTreeMap<String, String>,
         /// The folder from which relative paths of this session count.
@@ -64,6 +66,7 @@ impl Default for ClientOptions {
             protocol: crate::PROTOCOL_VERSION,
             kind: ClientKind::Window,
             trusted: false,
+            terminal: false,
             environment: BTreeMap::new(),
             cwd: "/".to_owned(),
         }

@@ -19,6 +19,9 @@ wire! {
         pub rerun_on_change: bool,
         /// The debug ports.
         pub debug: DebugSettings,
+        /// Whether tools that are not in order are brought in order by themselves, in a workspace that is trusted. Without it
+        /// that is only told.
+        pub auto_repair: bool,
         /// How programs are built and started again when their files change.
         pub reload: ReloadSettings,
     }

@@ -85,6 +85,9 @@ wire! {
         pub workspace: String,
         /// One tool, else all.
         pub name: Option<String>,
+        /// Whether a `.devcontainer` folder may be made for the lock file where the repository has none.
+        #[serde(default)]
+        pub create_folder: bool,
     }
 
     /// An operation was queued. Its `$/progress` carries `operation` as the token.
@@ -171,5 +174,19 @@ wire! {
         pub report: ToolsReport,
         /// Things worth telling, such as a lock file that was written.
         pub notes: Vec<String>,
+        /// What an update did to the lock file, by tool.
+        pub changes: Vec<LockChange>,
+    }
+
+    /// A tool of the lock file before and after an update.
+    pub struct LockChange {
+        /// The tool.
+        pub tool: String,
+        /// The locked version before; none where it is new.
+        pub before: Option<String>,
+        /// The locked version now; none where nobody asks for the tool any more.
+        pub after: Option<String>,
+        /// The platforms whose binaries were added.
+        pub platforms: Vec<String>,
     }
 }

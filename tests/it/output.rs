@@ -43,6 +43,33 @@ fn every_follower_gets_every_line_once() {
     }
 }
 
+/// Whoever follows a command that writes nothing only waits: the daemon has nothing to do for it.
+#[test]
+fn followers_of_a_quiet_command_keep_nobody_busy() {
+    let sandbox = Sandbox::bare().hook("postCreate", "touch one; until [ -e go ]; do sleep 0.01; done");
+    let running = sandbox.spawn(["hook", "run", "postCreate"]);
+    wait_for_file(&sandbox, "one");
+    let followers = [(); 2].map(|()| sandbox.spawn(["hook", "log", "postCreate", "-f"]));
+    let before = processor_ticks(&sandbox);
+    sandbox.burrow(["hook", "exec", "postStart", "--", "sleep", "2"]).exits(0);
+    let spent = processor_ticks(&sandbox) - before;
+    sandbox.change("go", "");
+    running.finish().exits(0);
+    for follower in followers {
+        follower.finish().exits(0);
+    }
+    assert!(spent < 40, "of two seconds the daemon worked for {spent} hundredths");
+}
+
+/// The processor's time that the daemon has used, in hundredths of a second.
+fn processor_ticks(sandbox: &Sandbox) -> u64 {
+    let pid = sandbox.daemon_pid().expect("a daemon");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // After the name in parentheses: the state is field 3, utime 14, stime 15.
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// A command with a terminal can be typed into, and what has none says so.
 #[test]
 fn command_with_a_terminal_is_typed_into() {

@@ -1,8 +1,11 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
+mod choice; // which versions a workspace gets
+mod drift; // what is noticed by itself
 mod http; // the proxy over HTTP, with faults
 mod live; // a switch while a tool runs
 mod network; // what a network does
+mod older_go; // real tools for an older Go
 pub(crate) mod proxy; // a module proxy in a folder
 mod trust; // what is never trusted
 
@@ -53,9 +56,9 @@ fn installs_locks_and_then_has_nothing_to_do() {
 
     let run = sandbox.burrow(["tools", "repair"]).exits(0).tells("building dlv v1.0.0").tells("wrote ");
     assert_snapshot!(run, @r"
-    dlv        v1.0.0  unverified  locked, as pinned
-    goimports  v1.0.0  unverified  locked, as pinned
-    gopls      v1.0.0  unverified  locked, as pinned
+    dlv        v1.0.0  unverified  locked, as pinned in devcontainer.json
+    goimports  v1.0.0  unverified  locked, as pinned in devcontainer.json
+    gopls      v1.0.0  unverified  locked, as pinned in devcontainer.json
     ");
     let lock: LockFile = serde_json::from_str(&sandbox.read(LOCK).unwrap()).unwrap();
     assert_eq!(lock.tools["gopls"].binaries.len(), 1);
@@ -145,7 +148,7 @@ fn lock_is_honoured_until_an_update_moves_it() {
     let sandbox = installed();
     let proxy = Proxy::with(&["v1.0.0", "v1.1.0"]);
     let before = sandbox.read(LOCK).unwrap();
-    let sandbox = sandbox.setting("tools", tools("v1.1.0")).env("GOPROXY", proxy.url());
+    let sandbox = sandbox.setting("tools", tools("v1.1.0")).env("GOPROXY", proxy.url()).limit(Duration::from_secs(300));
 
     sandbox.burrow(["tools", "repair"]).exits(3).says("the lock file has v1.0.0, and v1.1.0 is pinned");
     sandbox.burrow(["tools", "repair", "--locked"]).exits(3).tells("[BUR408 drifted]");

@@ -19,13 +19,3 @@ test("a mistake in devcontainer.json is shown at its line, and goes when it is m
   window.write(FILE, '{\n  "postCreateCommand": "true"\n}\n');
   await problem.waitFor({ state: "hidden" });
 });
-
-test("customizations.burrow is completed while it is written", async (context) => {
-  const text = '{\n  "customizations": { "burrow": {\n    ""\n  } }\n}\n';
-  const window = await openWindow(context, { files: { ...GO_FILES, [FILE]: text }, settings: SETTINGS });
-  await window.openFile("devcontainer.json");
-  await window.goTo("3:6");
-  await window.page.keyboard.press("Control+Space");
-  await window.page.locator(".suggest-widget .monaco-list-row").filter({ hasText: "rerunOnChange" }).waitFor();
-  await window.picture("schema-completion");
-});

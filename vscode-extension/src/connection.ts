@@ -56,6 +56,7 @@ export class Connection {
       protocol: PROTOCOL_VERSION,
       kind: "window",
       trusted: vscode.workspace.isTrusted,
+      terminal: false,
       ...session,
     };
     const client = new LanguageClient(

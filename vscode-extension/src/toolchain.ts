@@ -48,7 +48,7 @@ export class Toolchain {
   async update(target: unknown): Promise<void> {
     const workspace = await this.workspace(target, "Burrow: Update Go Tools");
     if (workspace !== undefined) {
-      const started = await this.daemon.request("burrow/toolchain/update", { workspace, name: null });
+      const started = await this.daemon.request("burrow/toolchain/update", { workspace, name: null, createFolder: false });
       await this.watch("Updating the Go tools", workspace, started);
     }
   }

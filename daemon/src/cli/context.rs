@@ -78,6 +78,7 @@ impl Context {
         let options = ClientOptions {
             kind: ClientKind::Cli,
             trusted: true,
+            terminal: std::io::IsTerminal::is_terminal(&std::io::stdin()),
             environment: config::process_env(),
             cwd: self.cwd.to_string(),
             ..ClientOptions::default()

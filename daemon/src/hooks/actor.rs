@@ -39,8 +39,8 @@ impl HooksActor {
         let mut settings = self.context.settings.clone();
         let (mut engine, mut reports) = Engine::new(self.context, opened, self.turned);
         engine.take_over().await;
+        engine.finish_turn().await;
         loop {
-            engine.finish_turn().await;
             let input = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(report) = reports.recv() => Input::Report(report),
@@ -48,7 +48,12 @@ impl HooksActor {
                 Some(request) = self.mailbox.recv() => Input::Request(request),
                 else => return,
             };
+            // Each turn wakes whoever waits for a change, and they ask: a question must not be a turn.
+            let is_question = input.is_question();
             engine.turn(input).await;
+            if !is_question {
+                engine.finish_turn().await;
+            }
         }
     }
 

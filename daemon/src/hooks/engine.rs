@@ -44,6 +44,16 @@ pub(super) enum Input {
     SettingsChanged,
 }
 
+impl Input {
+    /// Whether it changes nothing.
+    pub(super) const fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(HookRequest::Status { .. } | HookRequest::Runs { .. } | HookRequest::Locate { .. })
+        )
+    }
+}
+
 /// Who waits until a hook, or everything, is at rest.
 struct Waiter {
     hook: Option<HookName>,

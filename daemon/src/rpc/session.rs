@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use burrow_protocol::error::ErrorCode;
-use burrow_protocol::session::{ClientOptions, ServerDetails};
+use burrow_protocol::session::{ClientKind, ClientOptions, ServerDetails};
 use burrow_protocol::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::UnixStream;
@@ -22,6 +22,7 @@ use crate::daemon::{BUILD, Core, Workspace};
 use crate::debug::Debug;
 use crate::process::Caller;
 use crate::reload::Reload;
+use crate::workspace::trust::OpenWindow;
 
 /// How many requests of one connection may be under way at once: enough that long polls do not hold up a cancel.
 const CONCURRENCY: usize = 64;
@@ -34,6 +35,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(50);
 pub struct Session {
     core: Arc<Core>,
     interest: Arc<Mutex<Interest>>,
+    /// Of an editor's window: what it has open, until it is gone.
+    windows: Mutex<Vec<OpenWindow>>,
     /// Set by `initialize`, which `tower-lsp` lets through once.
     caller: OnceLock<Caller>,
     /// Cancelled once the client has hung up, also while a long poll of it waits.
@@ -54,7 +57,7 @@ pub(super) async fn serve(stream: UnixStream, core: Arc<Core>, cancel: Cancellat
         let interest = Arc::clone(&interest);
         let build = LspService::build(|client: Client| {
             forwarder = Some(forward::run(model, events, client, Arc::clone(&interest)));
-            Session { core, interest, caller: OnceLock::new(), closed: its_closed }
+            Session { core, interest, windows: Mutex::default(), caller: OnceLock::new(), closed: its_closed }
         });
         methods::register(build).finish()
     };
@@ -126,11 +129,23 @@ impl Session {
         self.interest.lock().unwrap_or_else(PoisonError::into_inner).changes = true;
     }
 
-    async fn open(&self, params: &InitializeParams) -> Result<Vec<String>> {
+    async fn open(&self, params: &InitializeParams, kind: ClientKind, terminal: bool) -> Result<Vec<String>> {
         let mut opened = Vec::new();
         for root in roots(params) {
             let workspace = self.core.open(&root).await?;
-            workspace.hooks.notice(self.caller()).await;
+            let caller = self.caller();
+            match kind {
+                ClientKind::Window => {
+                    let window = workspace.trust.window(caller.trusted);
+                    self.windows.lock().unwrap_or_else(PoisonError::into_inner).push(window);
+                }
+                ClientKind::Cli if terminal => workspace.trust.called_from_a_terminal(),
+                ClientKind::Cli => {}
+            }
+            workspace.hooks.notice(caller.clone()).await;
+            if kind == ClientKind::Window && caller.trusted {
+                workspace.toolchain.notice(caller, workspace.trust.allows_background_work()).await;
+            }
             opened.push(workspace.path.to_string());
             self.interest.lock().unwrap_or_else(PoisonError::into_inner).workspaces.insert(workspace.path.clone());
         }
@@ -142,6 +157,7 @@ impl LanguageServer for Session {
     async fn initialize(&self, params: InitializeParams) -> jsonrpc::Result<InitializeResult> {
         let options = options(params.initialization_options.clone())?;
         let protocol = agree(options.protocol)?;
+        let (kind, terminal) = (options.kind, options.terminal);
         let env = if options.environment.is_empty() {
             Arc::clone(&self.core.base_env)
         } else {
@@ -150,7 +166,7 @@ impl LanguageServer for Session {
         let caller = Caller { env, cwd: options.cwd.into(), trusted: options.trusted };
         // `tower-lsp` lets one `initialize` through, so nobody was here before.
         let _ = self.caller.set(caller);
-        let workspaces = self.open(&params).await?;
+        let workspaces = self.open(&params, kind, terminal).await?;
         let details = ServerDetails { protocol, build: BUILD.to_owned(), pid: std::process::id(), workspaces };
         Ok(InitializeResult {
             capabilities: ServerCapabilities {

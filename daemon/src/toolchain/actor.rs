@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use burrow_protocol::toolchain::{OperationResult, RepairVerb};
+use burrow_protocol::toolchain::{OperationResult, RepairAction, RepairVerb};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -57,6 +57,8 @@ pub struct ToolchainActor {
     waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     /// Who last asked for something: in his name the tools are looked at when the settings change.
     caller: Option<Caller>,
+    /// What the last repair that nobody asked for was to do: what did not help is not tried again and again.
+    tried: Vec<RepairAction>,
     view: View,
     activity: Activity,
     /// Whether what was glanced at has to be compared.
@@ -121,6 +123,7 @@ impl ToolchainActor {
             ended: VecDeque::new(),
             waiting: HashMap::new(),
             caller: None,
+            tried: Vec::new(),
             view,
             activity: Activity::default(),
             in_doubt,
@@ -202,6 +205,11 @@ impl ToolchainActor {
                     let _ = reply.send(view.report.clone());
                 });
             }
+            ToolchainRequest::Notice { caller, may_repair } => {
+                self.caller = Some(caller);
+                self.look_around(may_repair);
+            }
+            ToolchainRequest::FilesChanged { may_repair } => self.look_around(may_repair),
             ToolchainRequest::Start { kind, caller, reply } => {
                 self.started += 1;
                 let name = format!("{}-{}", kind.word(), self.started);
@@ -271,6 +279,7 @@ impl ToolchainActor {
 
     fn told(&mut self, event: Event) {
         match event {
+            Event::OutOfOrder(actions) => self.repair_unasked(actions),
             Event::Planned { tools, actions } => {
                 self.activity.installing = BTreeSet::from_iter(tools);
                 self.progress.actions = actions;
@@ -316,12 +325,14 @@ impl ToolchainActor {
         self.view = view;
         let (outcome, message) = match result {
             Ok(done) => {
+                self.tried.clear();
                 if let Some((generation, tools)) = done.switched {
                     self.context.publisher.switched(generation, tools);
                 }
                 let message = if done.actions.is_empty() { "nothing to do" } else { "done" };
                 let report = self.view.report.clone();
-                (Ok(OperationResult { done: done.actions, report, notes: done.notes }), message.to_owned())
+                let result = OperationResult { done: done.actions, report, notes: done.notes, changes: done.changes };
+                (Ok(result), message.to_owned())
             }
             Err(error) => {
                 let reason = view::reason(&error);
@@ -360,6 +371,35 @@ impl ToolchainActor {
         self.publish();
     }
 
+    /// Looks in the name of the last caller. Where the settings want it, and somebody may have it, what is out of order is
+    /// brought in order.
+    fn look_around(&mut self, may_repair: bool) {
+        let Some(caller) = self.caller.clone() else { return };
+        let repairs = may_repair && caller.trusted && self.settings.borrow().burrow.auto_repair;
+        let events = self.events.0.clone();
+        self.look(caller, Depth::Quick, move |seen, _| {
+            let Ok(asked) = seen.asked else { return };
+            let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
+            if repairs && !plan.is_empty() {
+                let _ = events.try_send(Event::OutOfOrder(plan.actions().actions));
+            }
+        });
+    }
+
+    /// Queues a repair that nobody asked for, unless the same did not help before.
+    fn repair_unasked(&mut self, actions: Vec<RepairAction>) {
+        let Some(caller) = self.caller.clone().filter(|caller| caller.trusted) else { return };
+        if self.tried == actions || self.queue.running().is_some() {
+            return;
+        }
+        tracing::info!(workspace = %self.context.workspace, "the tools are brought in order, as the settings want it");
+        self.tried = actions;
+        self.started += 1;
+        let kind = Kind::Repair { locked: false };
+        let name = format!("{}-{}", kind.word(), self.started);
+        self.queue.push(Queued { name, kind, caller });
+    }
+
     fn look_again(&mut self) {
         let Some(caller) = self.caller.clone() else { return };
         self.look(caller, Depth::Quick, |_, _| {});
@@ -379,6 +419,11 @@ async fn view_after_failure(context: Arc<ToolchainContext>, caller: Caller) -> V
 }
 
 fn view_of(context: &ToolchainContext, seen: &Observation) -> View {
+    context.looked_at.send_if_modified(|known| {
+        let changed = *known != seen.looked_at;
+        known.clone_from(&seen.looked_at);
+        changed
+    });
     let bin = Generations::new(context.layout()).active_bin();
     view::view(&seen.asked, seen.active.as_ref(), &bin)
 }

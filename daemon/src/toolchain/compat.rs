@@ -21,7 +21,10 @@ pub(crate) struct Compat {
     /// The format's version.
     #[cfg_attr(not(test), expect(dead_code, reason = "the file is part of the build: only its test reads this"))]
     schema: u32,
-    /// The tools that every workspace gets, by name.
+    /// The Go that is fetched to build what the workspace's own is too old for.
+    #[serde(deserialize_with = "all_from_text")]
+    pub(crate) builders: Vec<GoVersion>,
+    /// The tools that are known, by name.
     pub(crate) tools: BTreeMap<String, ToolTable>,
 }
 
@@ -30,11 +33,53 @@ pub(crate) struct Compat {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToolTable {
     /// The module's path.
-    pub(crate) module: String,
+    module: String,
     /// The main package's path.
-    pub(crate) package: String,
+    package: String,
+    /// The paths before a major version moved the module.
+    older: Option<OlderPaths>,
+    /// Other names under which people know it.
+    #[serde(default)]
+    also: Vec<String>,
+    /// Whether only those workspaces get it that name it.
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// Whether a version that only a newer Go can build is chosen where one can be fetched.
+    #[serde(default)]
+    newer_builder: bool,
+    /// Names of releases that are no versions of the module.
+    #[serde(default)]
+    releases: BTreeMap<String, String>,
     ranges: Vec<Range>,
     sums: BTreeMap<String, String>,
+}
+
+/// Where the versions before a new major version lie.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OlderPaths {
+    #[serde(deserialize_with = "from_text")]
+    before: ModuleVersion,
+    module: String,
+    package: String,
+}
+
+/// The Go versions that a choice has to please.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gos<'a> {
+    /// The Go of each module of the workspace.
+    pub(crate) served: &'a [GoVersion],
+    /// The newest of them, which builds where it can.
+    pub(crate) own: GoVersion,
+    /// Newer ones that may be fetched to build.
+    pub(crate) fetchable: &'a [GoVersion],
+}
+
+/// A listed version that works, with the Go that builds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fitting<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) builder: GoVersion,
 }
 
 /// Versions with the same needs.
@@ -82,20 +127,20 @@ impl fmt::Display for GoRange {
     }
 }
 
-/// Why a version does not work with a Go.
+/// Why a version does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// That Go cannot build it.
-    Builds(GoRange),
+    Builds(GoRange, GoVersion),
     /// It does not work for programs of that Go.
-    Serves(GoRange),
+    Serves(GoRange, GoVersion),
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Builds(range) => write!(f, "{range} can build it"),
-            Self::Serves(range) => write!(f, "it works for {range}"),
+            Self::Builds(range, go) => write!(f, "{range} can build it, and the workspace has Go {go}"),
+            Self::Serves(range, go) => write!(f, "it works for {range}, and the workspace has Go {go}"),
         }
     }
 }
@@ -115,31 +160,82 @@ impl Compat {
     pub(crate) fn names(&self) -> String {
         self.tools.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
+
+    /// The table's name of the tool that is known as `name` elsewhere.
+    pub(crate) fn name_of(&self, name: &str) -> Option<&str> {
+        let known = |(own, table): &(&String, &ToolTable)| *own == name || table.also.iter().any(|also| also == name);
+        self.tools.iter().find(known).map(|(own, _)| own.as_str())
+    }
+
+    /// The name of the tool with the main package `package`.
+    pub(crate) fn name_of_package(&self, package: &str) -> Option<&str> {
+        self.tools.iter().find(|(_, table)| table.has_package(package)).map(|(name, _)| name.as_str())
+    }
 }
 
 impl ToolTable {
-    /// Why `version` does not work with `go`, which also builds it. None where it does, or where the table does not know.
-    pub(crate) fn misfit(&self, version: &ModuleVersion, go: GoVersion) -> Option<Misfit> {
-        let range = self.ranges.iter().find(|range| range.from <= *version && *version <= range.to)?;
-        if !range.serves.holds(go) {
-            Some(Misfit::Serves(range.serves))
-        } else if !range.builds.holds(go) {
-            Some(Misfit::Builds(range.builds))
-        } else {
-            None
+    /// Whether `package` is the main package of one of its versions.
+    pub(crate) fn has_package(&self, package: &str) -> bool {
+        self.package == package || self.older.as_ref().is_some_and(|older| older.package == package)
+    }
+
+    /// The module's and the main package's paths at `version`; of the newest where that is no version.
+    pub(crate) fn paths(&self, version: &str) -> (&str, &str) {
+        let version = version.parse::<ModuleVersion>().ok();
+        match &self.older {
+            Some(older) if version.is_some_and(|version| version < older.before) => (&older.module, &older.package),
+            _ => (&self.module, &self.package),
         }
     }
 
-    /// The listed versions that work with `go`, newest first.
-    pub(crate) fn fitting(&self, go: GoVersion) -> Vec<&str> {
+    /// The version of the release that is called `name` elsewhere.
+    pub(crate) fn release(&self, name: &str) -> Option<&str> {
+        self.releases.get(name).map(String::as_str)
+    }
+
+    /// The Go that builds `version`: the workspace's own, else the newest that can be fetched; or why it does not work.
+    /// What the table does not know it does not refuse.
+    pub(crate) fn builder(&self, version: &ModuleVersion, gos: Gos<'_>) -> Result<GoVersion, Misfit> {
+        let range = self.ranges.iter().find(|range| range.from <= *version && *version <= range.to);
+        let Some(range) = range else { return Ok(gos.own) };
+        if let Some(not_served) = gos.served.iter().find(|go| !range.serves.holds(**go)) {
+            return Err(Misfit::Serves(range.serves, *not_served));
+        }
+        if range.builds.holds(gos.own) {
+            return Ok(gos.own);
+        }
+        let newer = gos.fetchable.iter().filter(|go| **go > gos.own && range.builds.holds(**go)).max();
+        newer.copied().ok_or(Misfit::Builds(range.builds, gos.own))
+    }
+
+    /// The listed versions that work, newest first.
+    pub(crate) fn fitting(&self, gos: Gos<'_>) -> Vec<Fitting<'_>> {
         let mut fitting: Vec<_> = self
             .sums
             .keys()
             .filter_map(|text| Some((text.parse::<ModuleVersion>().ok()?, text.as_str())))
-            .filter(|(version, _)| self.misfit(version, go).is_none())
+            .filter_map(|(parsed, version)| {
+                let builder = self.builder(&parsed, gos).ok()?;
+                Some((parsed, Fitting { version, builder }))
+            })
             .collect();
         fitting.sort_by(|a, b| b.0.cmp(&a.0));
-        fitting.into_iter().map(|(_, text)| text).collect()
+        fitting.into_iter().map(|(_, fitting)| fitting).collect()
+    }
+
+    /// Whether a row speaks of `version`.
+    pub(crate) fn has_row(&self, version: &ModuleVersion) -> bool {
+        self.ranges.iter().any(|range| range.from <= *version && *version <= range.to)
+    }
+
+    /// Whether it lists a version that `is_meant`.
+    pub(crate) fn knows(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.sums.keys().any(|version| is_meant(version))
+    }
+
+    /// Whether a version is chosen with a newer Go in mind, unasked.
+    pub(crate) fn takes_newer_builder(&self) -> bool {
+        self.newer_builder
     }
 
     /// The h1 sum of `version`'s module, where it is listed.
@@ -151,6 +247,11 @@ impl ToolTable {
 fn from_text<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
     T::from_text(&text).map_err(serde::de::Error::custom)
+}
+
+fn all_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<GoVersion>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 /// What `from_text` makes of a string.
@@ -178,13 +279,28 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn alone(served: &[GoVersion]) -> Gos<'_> {
+        Gos { served, own: served[0], fetchable: &[] }
+    }
+
     #[test]
     fn the_table_is_whole() {
         let table: Compat = toml::from_str(include_str!("../../data/compat.toml")).expect("it reads strictly");
         assert_eq!(table.schema, 1);
-        assert_eq!(table.names(), "dlv, goimports, gopls");
+        let everywhere: Vec<_> = table.tools.iter().filter(|(_, tool)| !tool.optional).map(|(name, _)| name).collect();
+        assert_eq!(everywhere, ["dlv", "goimports", "gopls"]);
+        for builder in &table.builders {
+            assert!(builder.released() == *builder, "{builder} can be fetched");
+        }
         for (name, tool) in &table.tools {
-            assert!(tool.package.starts_with(&tool.module), "{name}: a package lies in its module");
+            for version in tool.sums.keys().chain(tool.releases.values()) {
+                let (module, package) = tool.paths(version);
+                assert!(package.starts_with(module), "{name}: a package lies in its module");
+                assert!(tool.sums.contains_key(version), "{name} {version}: a release has its sum");
+                let of_major = module.rsplit_once("/v").and_then(|(_, major)| major.parse::<u32>().ok());
+                let major = version[1..].split('.').next().and_then(|major| major.parse::<u32>().ok());
+                assert_eq!(of_major, major.filter(|major| *major > 1), "{name} {version} lies in {module}");
+            }
             for pair in tool.ranges.windows(2) {
                 assert!(pair[0].to < pair[1].from, "{name}: ranges rise and do not overlap");
             }
@@ -205,21 +321,30 @@ mod tests {
     /// The choices that were computed from the tags of golang/tools and go-delve/delve.
     #[test]
     fn the_newest_that_fits_each_go() {
-        for (version, gopls, dlv, goimports) in [
-            ("1.18.10", "v0.14.2", "v1.21.0", "v0.18.0"),
-            ("1.19.13", "v0.15.3", "v1.22.1", "v0.24.1"),
-            ("1.20.14", "v0.15.3", "v1.22.1", "v0.24.1"),
-            ("1.21.13", "v0.16.2", "v1.25.0", "v0.24.1"),
-            ("1.22.12", "v0.16.2", "v1.25.2", "v0.30.0"),
-            ("1.23.12", "v0.18.1", "v1.25.2", "v0.36.0"),
-            ("1.24.13", "v0.20.0", "v1.26.3", "v0.42.0"),
-            ("1.25.11", "v0.21.1", "v1.27.1", "v0.49.0"),
-            ("1.26.8", "v0.23.0", "v1.27.1", "v0.49.0"),
-            ("1.27.0", "v0.23.0", "v1.27.1", "v0.49.0"),
+        for (version, gopls, gopls_of_newer, dlv, goimports) in [
+            ("1.18.10", "v0.14.2", "v0.14.2", "v1.21.0", "v0.18.0"),
+            ("1.19.13", "v0.15.3", "v0.15.3", "v1.22.1", "v0.24.1"),
+            ("1.20.14", "v0.15.3", "v0.15.3", "v1.22.1", "v0.24.1"),
+            ("1.21.13", "v0.16.2", "v0.17.1", "v1.25.0", "v0.24.1"),
+            ("1.22.12", "v0.16.2", "v0.17.1", "v1.25.2", "v0.30.0"),
+            ("1.23.12", "v0.18.1", "v0.20.0", "v1.25.2", "v0.36.0"),
+            ("1.24.13", "v0.20.0", "v0.21.1", "v1.26.3", "v0.42.0"),
+            ("1.25.11", "v0.21.1", "v0.23.0", "v1.27.1", "v0.49.0"),
+            ("1.26.8", "v0.23.0", "v0.23.0", "v1.27.1", "v0.49.0"),
+            ("1.27.0", "v0.23.0", "v0.23.0", "v1.27.1", "v0.49.0"),
         ] {
+            let table = Compat::built_in();
+            let served = [go(version)];
             for (tool, expected) in [("gopls", gopls), ("dlv", dlv), ("goimports", goimports)] {
-                let fitting = Compat::built_in().tools[tool].fitting(go(version));
-                assert_eq!(fitting.first(), Some(&expected), "{tool} for Go {version}");
+                let fitting = table.tools[tool].fitting(alone(&served));
+                assert_eq!(fitting.first().map(|fitting| fitting.version), Some(expected), "{tool} for Go {version}");
+            }
+            // Before Go 1.21 no other toolchain can be fetched.
+            if served[0] >= go("1.21") {
+                let gos = Gos { fetchable: &table.builders, ..alone(&served) };
+                let newest = table.tools["gopls"].fitting(gos)[0];
+                assert_eq!(newest.version, gopls_of_newer, "gopls for Go {version}, built by a newer one");
+                assert!(newest.builder >= served[0]);
             }
         }
     }
@@ -238,9 +363,47 @@ mod tests {
             ("gopls", "v0.20.0", "1.24.1", false, "its go line is 1.24.2"),
             ("gopls", "v0.20.0", "1.24.2", true, "its go line is met"),
             ("gopls", "v9.0.0", "1.18", true, "what the table does not know it does not refuse"),
+            ("staticcheck", "v0.5.1", "1.25.0", false, "an old golang.org/x/tools is in it"),
+            ("golangci-lint", "v2.15.0", "1.25.14", false, "its go line is 1.26.0"),
         ] {
-            let misfit = table.tools[tool].misfit(&version.parse().unwrap(), go(with));
-            assert_eq!(misfit.is_none(), fits, "{tool} {version} with Go {with}: {why}");
+            let served = [go(with)];
+            let builder = table.tools[tool].builder(&version.parse().unwrap(), alone(&served));
+            assert_eq!(builder.is_ok(), fits, "{tool} {version} with Go {with}: {why}");
         }
+    }
+
+    #[test]
+    fn every_module_is_served_and_the_builder_is_never_older() {
+        let table = Compat::built_in();
+        for (served, tool, newest, builder, why) in [
+            (&["1.26.8", "1.24.1"][..], "dlv", Some("v1.26.3"), "1.26.8", "one dlv debugs both"),
+            (&["1.26.8", "1.22.12"][..], "dlv", None, "", "no dlv debugs both"),
+            (&["1.24.13"][..], "gopls", Some("v0.21.1"), "1.27.4", "a newer Go builds it"),
+            (&["1.22.12"][..], "gopls", Some("v0.17.1"), "1.24.13", "the newest Go that can build it"),
+        ] {
+            let served: Vec<_> = served.iter().map(|text| go(text)).collect();
+            let gos = Gos { served: &served, own: served[0], fetchable: &table.builders };
+            let first = table.tools[tool].fitting(gos).first().copied();
+            let expected = newest.map(|version| Fitting { version, builder: go(builder) });
+            assert_eq!(first, expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn names_and_paths() {
+        let table = Compat::built_in();
+        assert_eq!(table.name_of("delve"), Some("dlv"), "the name that version managers use");
+        assert_eq!(table.name_of("node"), None);
+        let lint = &table.tools["golangci-lint"];
+        for (version, module) in [
+            ("v1.64.8", "github.com/golangci/golangci-lint"),
+            ("v2.0.2", "github.com/golangci/golangci-lint/v2"),
+            ("latest", "github.com/golangci/golangci-lint/v2"),
+        ] {
+            let (found, package) = lint.paths(version);
+            assert_eq!(found, module);
+            assert_eq!(table.name_of_package(package), Some("golangci-lint"));
+        }
+        assert_eq!(table.tools["staticcheck"].release("2025.1.1"), Some("v0.6.1"));
     }
 }

@@ -212,11 +212,6 @@ pub(crate) fn for_target(target: &BuildTarget) -> BTreeMap<String, String> {
     env
 }
 
-/// The processor level that tools are built for: the lowest, so that one binary runs everywhere.
-pub(crate) fn arch_level() -> &'static str {
-    if std::env::consts::ARCH == "aarch64" { "v8.0" } else { "v1" }
-}
-
 /// The processor as Go writes it.
 pub(crate) fn goarch() -> &'static str {
     match std::env::consts::ARCH {

@@ -59,33 +59,73 @@ pub enum ToolchainError {
         /// The file that asks.
         file: Utf8PathBuf,
     },
-    /// The table has no version of the tool for this Go.
-    #[error("choose a version of {tool}: none that is known works with go{go}")]
+    /// The table has no version of the tool for this Go, or for all that the modules have.
+    #[error("choose a version of {tool}: none that is known works with {go}")]
     NoVersionFits {
         /// The tool.
         tool: String,
-        /// The Go.
+        /// The Go, or each with a file that has it.
+        go: String,
+        /// Whether there are several of them.
+        many: bool,
+    },
+    /// Pins of equal strength that no version satisfies.
+    #[error("choose a version of {tool}: {pins} exclude each other")]
+    PinsConflict {
+        /// The tool.
+        tool: String,
+        /// The pins, each with its file.
+        pins: String,
+    },
+    /// The module proxy has no version that a pin allows and that works.
+    #[error("choose a version of {tool}: {module} has no {pin} that Go {go} can build")]
+    NoneUpstream {
+        /// The tool.
+        tool: String,
+        /// The pin.
+        pin: String,
+        /// The module.
+        module: String,
+        /// The Go that would build it.
         go: GoVersion,
     },
+    /// A file that pins tools cannot be read, so nobody knows what is pinned.
+    #[error("read {path}: {problem}")]
+    PinFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nobody agreed to a lock file in a repository that has nothing of Dev Containers yet.
+    #[error("write {path}: the repository has no .devcontainer folder, and nobody agreed to make one")]
+    ConsentNeeded {
+        /// The lock file that would be written.
+        path: Utf8PathBuf,
+    },
     /// A pin that cannot work with this Go.
-    #[error("use {tool} {pin}: {why}")]
+    #[error("use {tool} {pin}, as pinned in {from}: {why}")]
     PinCannotWork {
         /// The tool.
         tool: String,
         /// The pin.
         pin: String,
+        /// Where it stands.
+        from: String,
         /// Why not.
         why: String,
         /// Versions that do.
         fitting: Vec<String>,
     },
     /// A pin that is no version.
-    #[error("read the pin {pin:?} of {tool}: {expected} is expected")]
+    #[error("read the pin {pin:?} of {tool} in {from}: {expected} is expected")]
     PinInvalid {
         /// The tool.
         tool: String,
         /// The pin.
         pin: String,
+        /// Where it stands.
+        from: String,
         /// What would have worked.
         expected: &'static str,
     },
@@ -261,9 +301,12 @@ impl Coded for ToolchainError {
             Self::NoModule { .. } => ErrorCode::NoModule,
             Self::GoModSyntax { .. } | Self::GoModVersion { .. } | Self::Read { .. } => ErrorCode::GoModSyntax,
             Self::GoTooOld { .. } => ErrorCode::GoTooOld,
-            Self::NoVersionFits { .. } => ErrorCode::NoVersionFits,
+            Self::NoVersionFits { .. } | Self::NoneUpstream { .. } => ErrorCode::NoVersionFits,
             Self::PinCannotWork { .. } => ErrorCode::PinCannotWork,
             Self::PinInvalid { .. } => ErrorCode::ConfigValue,
+            Self::PinsConflict { .. } => ErrorCode::PinsConflict,
+            Self::PinFile { .. } => ErrorCode::PinFile,
+            Self::ConsentNeeded { .. } => ErrorCode::ConsentNeeded,
             Self::ToolUnknown { .. } => ErrorCode::ToolUnknown,
             Self::Drifted { .. } | Self::NotInstalled { .. } => ErrorCode::Drifted,
             Self::Settings { code, .. } => *code,
@@ -300,21 +343,33 @@ impl Coded for ToolchainError {
             Self::GoModSyntax { path, .. } | Self::GoModVersion { path, .. } => Some(format!("mend {path}")),
             Self::Read { path, .. } => Some(format!("make {path} a readable UTF-8 file")),
             Self::GoTooOld { asked, .. } => Some(format!(
-                "use an image with Go {asked} or newer, such as `golang:{}`, or set GOTOOLCHAIN=auto",
-                asked.language()
+                "use an image with Go {asked} or newer, such as `{}`, or set GOTOOLCHAIN=auto",
+                image(*asked)
             )),
+            Self::NoVersionFits { many: true, .. } => Some(
+                "join the modules by a go.work, raise the older `go` line, or open one of them with `--workspace`"
+                    .into(),
+            ),
+            Self::NoneUpstream { tool, .. } => Some(format!("pin another version of {tool}, or use a newer Go")),
+            Self::PinsConflict { tool, .. } => {
+                Some(format!("make the pins equal, or name one version in `customizations.burrow.tools.{tool}`"))
+            }
+            Self::PinFile { path, .. } => Some(format!("mend {path}; until then no tool is chosen anew")),
+            Self::ConsentNeeded { .. } => Some("run `burrow tools update --yes`, or make the folder yourself".into()),
             Self::NoVersionFits { tool, .. } => {
                 Some(format!("name a version in `customizations.burrow.tools.{tool}`, or update Burrow"))
             }
             Self::PinCannotWork { tool, fitting, .. } if fitting.is_empty() => {
                 Some(format!("remove the pin of {tool}: no known version works with this Go"))
             }
-            Self::PinCannotWork { tool, fitting, .. } => {
+            Self::PinCannotWork { tool, from, fitting, .. } if from == super::pins::SETTINGS => {
                 Some(format!("set `customizations.burrow.tools.{tool}` to \"auto\" or one of {}", fitting.join(", ")))
             }
-            Self::PinInvalid { tool, .. } => {
-                Some(format!("correct `customizations.burrow.tools.{tool}` in devcontainer.json"))
-            }
+            Self::PinCannotWork { tool, from, fitting, .. } => Some(format!(
+                "pin one of {} in {from}, or set `customizations.burrow.tools.{tool}` to \"auto\"",
+                fitting.join(", ")
+            )),
+            Self::PinInvalid { tool, from, .. } => Some(format!("correct the version of {tool} in {from}")),
             Self::ToolUnknown { tool, .. } => Some(format!(
                 "write `\"{tool}\": {{ \"package\": \"...\", \"version\": \"v...\" }}` under `customizations.burrow.tools`"
             )),
@@ -369,6 +424,17 @@ impl Coded for ToolchainError {
             Self::OperationUnknown { .. } => Some("start it again with `burrow tools repair`".into()),
             Self::Ending => Some("run the command again".into()),
         }
+    }
+}
+
+/// An official image that has `go`: <https://hub.docker.com/_/golang>. Those of newer lines need not have one on bookworm.
+fn image(go: GoVersion) -> String {
+    let line = go.language();
+    let has_bookworm = ("1.20", "1.26");
+    let within = |text: &str| text.parse::<GoVersion>().ok();
+    match (within(has_bookworm.0), within(has_bookworm.1)) {
+        (Some(first), Some(last)) if first <= line && line <= last => format!("golang:{line}-bookworm"),
+        _ => format!("golang:{line}"),
     }
 }
 

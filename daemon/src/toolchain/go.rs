@@ -5,9 +5,12 @@
 //! the workspace's content (a `toolchain` line makes it run or fetch another one), and it may hang on the network.
 //! Rules: <https://go.dev/doc/toolchain>.
 //!
+//! Where no go.work joins them, each module has a Go of its own, and the tools have to serve them all. A module that the
+//! local Go is too old for, or whose go.mod is damaged, is told and does not hold up the others.
+//!
 //! Functions that read files block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,12 +18,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::environment;
 use super::error::ToolchainError;
 use super::version::GoVersion;
-use crate::workspace::files::{go_mod, go_work};
-
-/// How deep below the workspace folder modules are looked for.
-const WALK_DEPTH: usize = 4;
-/// How many folders that walk looks into at most.
-const WALK_FOLDERS: usize = 2000;
+use crate::workspace::files::go_mod::GoMod;
+use crate::workspace::files::{go_mod, go_work, modules, text};
 
 /// A Go installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +30,51 @@ pub struct GoInstall {
     pub version: GoVersion,
 }
 
-/// What the files of a workspace ask for.
+/// The first Go that can fetch another one.
+const FIRST_WITH_TOOLCHAINS: &str = "1.21";
+
+/// A module of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// Its folder.
+    pub(crate) folder: Utf8PathBuf,
+    /// What its go.mod says.
+    pub(crate) file: GoMod,
+}
+
+/// What shares one Go: a go.work with its modules, or a module alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// The folders of the modules, the workspace's own first.
-    pub(crate) modules: Vec<Utf8PathBuf>,
+struct Unit {
     /// The highest `go` line, with its file.
-    pub(crate) go: Option<(GoVersion, Utf8PathBuf)>,
+    go: Option<(GoVersion, Utf8PathBuf)>,
     /// The highest `toolchain` line, with its file.
-    pub(crate) toolchain: Option<(GoVersion, Utf8PathBuf)>,
+    toolchain: Option<(GoVersion, Utf8PathBuf)>,
+    /// The go.work or go.mod.
+    file: Utf8PathBuf,
+}
+
+/// What the files of a workspace ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    units: Vec<Unit>,
+    /// The modules, the workspace's own first.
+    pub(crate) modules: Vec<Module>,
+    /// What cannot be read.
+    damaged: Vec<ToolchainError>,
+    /// The files that were looked at, whether they are there or not, and the folders in which a new module would lie.
+    pub(crate) looked_at: BTreeSet<Utf8PathBuf>,
+}
+
+/// A workspace's Go, with all that follows from its modules.
+#[derive(Debug)]
+pub(crate) struct WorkspaceGo {
+    pub(crate) go: EffectiveGo,
+    /// The versions that the modules have, newest first, each with a file that has it.
+    pub(crate) served: Vec<(GoVersion, Utf8PathBuf)>,
+    /// Whether the local Go may fetch a newer one.
+    pub(crate) fetches: bool,
+    /// Modules that cannot be served, told as what they are.
+    pub(crate) left_out: Vec<ToolchainError>,
 }
 
 /// The Go that works in a workspace.
@@ -82,10 +117,48 @@ impl EffectiveGo {
 /// # Errors
 /// [`ToolchainError`] `NoGo`, `NoModule`, `GoTooOld`, or a file that cannot be read.
 pub(crate) fn effective(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<EffectiveGo, ToolchainError> {
-    let local = find(env.get("PATH").map_or("", String::as_str), workspace)?;
-    let asked = asked(workspace)?;
+    let local = find_for(workspace, env)?;
+    let files = files(workspace, env, Some(&local));
+    Ok(of(workspace, env, local, files)?.0.go)
+}
+
+/// The Go on the PATH of a caller with the environment `env`.
+///
+/// # Errors
+/// [`ToolchainError::NoGo`].
+pub(crate) fn find_for(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<GoInstall, ToolchainError> {
+    find(env.get("PATH").map_or("", String::as_str), workspace)
+}
+
+/// Which Go works for what `files` ask, and the modules that they name.
+///
+/// # Errors
+/// Where no module can be served: [`ToolchainError`] `NoModule`, `GoTooOld`, or a file that cannot be read.
+pub(crate) fn of(
+    workspace: &Utf8Path,
+    env: &BTreeMap<String, String>,
+    local: GoInstall,
+    files: Files,
+) -> Result<(WorkspaceGo, Vec<Module>), ToolchainError> {
+    let Files { units, modules, damaged: mut left_out, .. } = files;
     let switching = Switching::from(environment::go_setting(env, &local.root, "GOTOOLCHAIN").as_deref());
-    choose(local, &asked, switching)
+    let no_proxy = environment::go_setting(env, &local.root, "GOPROXY").as_deref() == Some("off");
+    let mut served: Vec<(GoVersion, Utf8PathBuf)> = Vec::new();
+    for unit in units {
+        match choose(&local, &unit, switching) {
+            Ok(version) if served.iter().all(|(known, _)| *known != version) => served.push((version, unit.file)),
+            Ok(_) => {}
+            Err(error) => left_out.push(error),
+        }
+    }
+    served.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let Some((version, _)) = served.first() else {
+        let none = || ToolchainError::NoModule { workspace: workspace.to_owned() };
+        return Err(left_out.into_iter().next().unwrap_or_else(none));
+    };
+    let can_fetch = FIRST_WITH_TOOLCHAINS.parse().is_ok_and(|first: GoVersion| local.version >= first);
+    let fetches = switching.fetches && can_fetch && !no_proxy;
+    Ok((WorkspaceGo { go: EffectiveGo { version: *version, local }, served, fetches, left_out }, modules))
 }
 
 /// Finds the Go that `path` (a PATH) leads to. Folders that are relative or lie in the workspace do not count.
@@ -117,46 +190,86 @@ fn install(program: &Utf8Path, workspace: &Utf8Path) -> Option<GoInstall> {
     Some(GoInstall { root: root.to_owned(), version })
 }
 
-/// Reads what the files of `workspace` ask for: its go.work with the modules that it names, else its go.mod, else the
-/// modules below.
-///
-/// # Errors
-/// [`ToolchainError::NoModule`], or a file that cannot be read.
-pub(crate) fn asked(workspace: &Utf8Path) -> Result<Asked, ToolchainError> {
-    let mut asked = Asked::default();
-    let work = workspace.join("go.work");
-    if let Some(text) = read(&work)? {
-        let file =
-            go_work::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: work.clone(), source })?;
-        asked.lines(&work, file.go.as_deref(), file.toolchain.as_deref())?;
-        for folder in file.uses {
-            asked.module(&workspace.join(folder))?;
-        }
-        return Ok(asked);
+/// Reads what the files of `workspace` ask for: the go.work that `go` would take with the modules that it names, else the
+/// module that the folder lies in and those below. What cannot be read is among the answers.
+pub(crate) fn files(workspace: &Utf8Path, env: &BTreeMap<String, String>, local: Option<&GoInstall>) -> Files {
+    let root = local.map_or(Utf8Path::new("/"), |local| &local.root);
+    let setting = environment::go_setting(env, root, "GOWORK");
+    let mut files = Files::default();
+    files.looked_at.insert(workspace.join("go.work"));
+    files.looked_at.insert(workspace.join("go.mod"));
+    let work = match setting.as_deref() {
+        Some("off") => None,
+        Some(path) if Utf8Path::new(path).is_absolute() => Some(Utf8PathBuf::from(path)),
+        _ => upward(workspace, "go.work"),
+    };
+    if let Some(work) = work {
+        files.add_work(&work);
+        return files;
     }
-    asked.module(workspace)?;
-    if asked.modules.is_empty() {
-        for folder in modules_below(workspace) {
-            asked.module(&folder)?;
-        }
+    if let Some(file) = upward(workspace, "go.mod") {
+        files.add_module(&file);
     }
-    if asked.modules.is_empty() {
-        return Err(ToolchainError::NoModule { workspace: workspace.to_owned() });
+    let (below, folders) = modules::walk(workspace);
+    for folder in below {
+        files.add_module(&folder.join("go.mod"));
     }
-    Ok(asked)
+    files.looked_at.extend(folders);
+    files
 }
 
-impl Asked {
-    /// Adds the module in `folder`, if there is one.
-    fn module(&mut self, folder: &Utf8Path) -> Result<(), ToolchainError> {
-        let path = folder.join("go.mod");
-        let Some(text) = read(&path)? else { return Ok(()) };
-        let file = go_mod::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: path.clone(), source })?;
-        self.lines(&path, file.go.as_deref(), file.toolchain.as_deref())?;
-        self.modules.push(folder.to_owned());
-        Ok(())
+/// The nearest file `name` in `folder` or above it.
+fn upward(folder: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
+    folder.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+impl Files {
+    fn add_work(&mut self, work: &Utf8Path) {
+        self.looked_at.insert(work.to_owned());
+        let mut unit = Unit { file: work.to_owned(), ..Unit::default() };
+        let read = read(work).and_then(|text| {
+            let file = go_work::parse(text.as_deref().unwrap_or_default())
+                .map_err(|source| ToolchainError::GoModSyntax { path: work.to_owned(), source })?;
+            unit.lines(work, file.go.as_deref(), file.toolchain.as_deref())?;
+            Ok(file.uses)
+        });
+        match read {
+            Ok(uses) => {
+                let base = work.parent().unwrap_or(work);
+                for folder in uses {
+                    self.add_used(&base.join(folder).join("go.mod"), &mut unit);
+                }
+                self.units.push(unit);
+            }
+            Err(error) => self.damaged.push(error),
+        }
     }
 
+    fn add_used(&mut self, path: &Utf8Path, unit: &mut Unit) {
+        self.looked_at.insert(path.to_owned());
+        let module = read_module(path).and_then(|module| {
+            if let Some(module) = &module {
+                unit.lines(path, module.file.go.as_deref(), module.file.toolchain.as_deref())?;
+            }
+            Ok(module)
+        });
+        match module {
+            Ok(module) => self.modules.extend(module),
+            Err(error) => self.damaged.push(error),
+        }
+    }
+
+    fn add_module(&mut self, path: &Utf8Path) {
+        let mut unit = Unit { file: path.to_owned(), ..Unit::default() };
+        let (modules, damaged) = (self.modules.len(), self.damaged.len());
+        self.add_used(path, &mut unit);
+        if self.modules.len() > modules && self.damaged.len() == damaged {
+            self.units.push(unit);
+        }
+    }
+}
+
+impl Unit {
     fn lines(&mut self, path: &Utf8Path, go: Option<&str>, toolchain: Option<&str>) -> Result<(), ToolchainError> {
         // `toolchain default` asks for nothing.
         for (highest, text) in [(&mut self.go, go), (&mut self.toolchain, toolchain.filter(|name| *name != "default"))]
@@ -173,44 +286,15 @@ impl Asked {
     }
 }
 
-/// The file's text; none where there is no such file.
-fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
-        Err(source) => Err(ToolchainError::Read { path: path.to_owned(), source }),
-    }
+/// The module whose go.mod is at `path`, if there is one.
+fn read_module(path: &Utf8Path) -> Result<Option<Module>, ToolchainError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let file = go_mod::parse(&text).map_err(|source| ToolchainError::GoModSyntax { path: path.to_owned(), source })?;
+    Ok(path.parent().map(|folder| Module { folder: folder.to_owned(), file }))
 }
 
-/// The folders below `workspace` that hold a go.mod, in order; the walk is bounded and follows no links.
-fn modules_below(workspace: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let mut found = Vec::new();
-    let mut level = vec![workspace.to_owned()];
-    let mut left = WALK_FOLDERS;
-    for _ in 0..WALK_DEPTH {
-        let mut next = Vec::new();
-        for folder in level {
-            let Ok(entries) = folder.read_dir_utf8() else { continue };
-            let folders = entries.flatten().filter(|entry| {
-                entry.file_type().is_ok_and(|kind| kind.is_dir())
-                    && !entry.file_name().starts_with(['.', '_'])
-                    && !matches!(entry.file_name(), "node_modules" | "vendor" | "testdata")
-            });
-            for entry in folders.take(left) {
-                left -= 1;
-                let path = entry.into_path();
-                if path.join("go.mod").is_file() {
-                    found.push(path.clone());
-                }
-                next.push(path);
-            }
-        }
-        level = next;
-    }
-    found.sort();
-    found
+fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
+    text::read(path).map_err(|source| ToolchainError::Read { path: path.to_owned(), source })
 }
 
 /// What GOTOOLCHAIN allows.
@@ -220,6 +304,8 @@ struct Switching {
     base: Option<GoVersion>,
     /// Whether a workspace may ask for a newer one.
     newer: bool,
+    /// Whether that may come from the network.
+    fetches: bool,
 }
 
 impl From<Option<&str>> for Switching {
@@ -229,24 +315,24 @@ impl From<Option<&str>> for Switching {
             "auto" | "path" => ("local", "auto"),
             text => text.split_once('+').unwrap_or((text, "")),
         };
-        Self { base: base.parse().ok(), newer: matches!(suffix, "auto" | "path") }
+        let fetches = text == Some("auto") || suffix == "auto" && text != Some("path");
+        Self { base: base.parse().ok(), newer: matches!(suffix, "auto" | "path"), fetches }
     }
 }
 
 /// Chooses as the `go` command would, but refuses what it would refuse.
-fn choose(local: GoInstall, asked: &Asked, switching: Switching) -> Result<EffectiveGo, ToolchainError> {
+fn choose(local: &GoInstall, asked: &Unit, switching: Switching) -> Result<GoVersion, ToolchainError> {
     let base = switching.base.unwrap_or(local.version);
     // Without switching the `toolchain` line is no more than advice.
     let lines = [asked.go.as_ref(), asked.toolchain.as_ref().filter(|_| switching.newer)];
     let newest = lines.into_iter().flatten().max_by_key(|(version, _)| *version);
-    let version = match newest {
-        Some((version, _)) if *version > base && switching.newer => version.released(),
+    match newest {
+        Some((version, _)) if *version > base && switching.newer => Ok(version.released()),
         Some((version, file)) if *version > base => {
-            return Err(ToolchainError::GoTooOld { local: base, asked: *version, file: file.clone() });
+            Err(ToolchainError::GoTooOld { local: base, asked: *version, file: file.clone() })
         }
-        _ => base,
-    };
-    Ok(EffectiveGo { local, version })
+        _ => Ok(base),
+    }
 }
 
 #[cfg(test)]
@@ -283,15 +369,15 @@ mod tests {
             ("1.26.8", "go1.25.3+auto", Some("1.26.1"), None, Ok("1.26.1"), "unless it may fetch"),
             ("1.26.8", "", None, None, Ok("1.26.8"), "nothing is asked for"),
         ] {
-            let asked = Asked {
-                modules: Vec::new(),
+            let asked = Unit {
+                file: "go.mod".into(),
                 go: go_line.map(|text| (go(text), "go.mod".into())),
                 toolchain: toolchain.map(|text| (go(text), "go.mod".into())),
             };
             let local = GoInstall { root: "/go".into(), version: go(local) };
-            let chosen = choose(local, &asked, Switching::from(Some(setting)));
+            let chosen = choose(&local, &asked, Switching::from(Some(setting)));
             match (chosen, expected) {
-                (Ok(chosen), Ok(expected)) => assert_eq!(chosen.version, go(expected), "{why}"),
+                (Ok(chosen), Ok(expected)) => assert_eq!(chosen, go(expected), "{why}"),
                 (Err(ToolchainError::GoTooOld { asked, .. }), Err(expected)) => {
                     assert_eq!(asked, go(expected), "{why}");
                 }
@@ -299,6 +385,25 @@ mod tests {
             }
         }
         assert_eq!(Switching::from(None), Switching::from(Some("local")), "unset is as local");
+        for (setting, fetches) in
+            [("auto", true), ("go1.25.3+auto", true), ("path", false), ("go1.25.3+path", false), ("local", false)]
+        {
+            assert_eq!(Switching::from(Some(setting)).fetches, fetches, "{setting}");
+        }
+    }
+
+    /// What is asked for with this Go on hand, in an environment of `pairs`.
+    fn look(root: &Utf8Path, pairs: &[(&str, &str)]) -> Result<(WorkspaceGo, Vec<Module>), ToolchainError> {
+        let mut env: BTreeMap<_, _> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        env.insert("GOENV".to_owned(), "off".to_owned());
+        let local = GoInstall { root: "/nowhere".into(), version: go("1.26.8") };
+        let files = files(root, &env, Some(&local));
+        of(root, &env, local, files)
+    }
+
+    fn folders(modules: &[Module]) -> Vec<&Utf8Path> {
+        modules.iter().map(|module| module.folder.as_path()).collect()
     }
 
     #[test]
@@ -307,16 +412,44 @@ mod tests {
         write(&root.join("go.work"), "go 1.24\nuse (\n\t./a\n\t./b\n\t./gone\n)\n");
         write(&root.join("a/go.mod"), "module a\ngo 1.25.3\ntoolchain go1.26.0\n");
         write(&root.join("b/go.mod"), "module b\ngo 1.23\n");
-        let asked = asked(&root).unwrap();
-        assert_eq!(asked.modules, [root.join("./a"), root.join("./b")]);
-        assert_eq!(asked.go, Some((go("1.25.3"), root.join("./a/go.mod"))));
-        assert_eq!(asked.toolchain, Some((go("1.26.0"), root.join("./a/go.mod"))));
+        let (found, modules) = look(&root, &[]).unwrap();
+        assert_eq!(folders(&modules), [root.join("./a"), root.join("./b")]);
+        assert_eq!(found.served, [(go("1.26.8"), root.join("go.work"))], "one Go for all of them");
+        let (found, _) = look(&root.join("a"), &[("GOTOOLCHAIN", "go1.24.0+auto")]).unwrap();
+        assert_eq!(found.go.version, go("1.26.0"), "a go.work above the folder counts");
+        let (found, modules) = look(&root.join("a"), &[("GOTOOLCHAIN", "go1.24.0+auto"), ("GOWORK", "off")]).unwrap();
+        assert_eq!((found.go.version, modules.len()), (go("1.26.0"), 1), "unless it is switched off");
+        let elsewhere = root.join("go.work");
+        let (_, modules) = look(&root.join("gone"), &[("GOWORK", elsewhere.as_str())]).unwrap();
+        assert_eq!(modules.len(), 2, "or named");
+    }
+
+    #[test]
+    fn each_module_without_a_work_file_has_its_own_go() {
+        let (_keep, root) = folder();
+        write(&root.join("go.mod"), "module m\ngo 1.24\n");
+        write(&root.join("new/go.mod"), "module new\ngo 1.27.1\n");
+        write(&root.join("odd/go.mod"), "module odd\ngo\n");
+        let (found, modules) = look(&root, &[("GOTOOLCHAIN", "auto")]).unwrap();
+        assert_eq!(found.served, [(go("1.27.1"), root.join("new/go.mod")), (go("1.26.8"), root.join("go.mod"))]);
+        assert_eq!(folders(&modules), [root.clone(), root.join("new")]);
+        assert!(matches!(found.left_out.as_slice(), [ToolchainError::GoModSyntax { .. }]), "{:?}", found.left_out);
+        assert!(found.fetches);
+        let (found, _) = look(&root, &[("GOTOOLCHAIN", "local")]).unwrap();
+        assert_eq!(found.served, [(go("1.26.8"), root.join("go.mod"))], "what can be served is");
+        assert!(matches!(found.left_out.as_slice(), [_, ToolchainError::GoTooOld { .. }]), "the other is told");
+        assert!(!found.fetches);
+        let (found, _) = look(&root, &[("GOTOOLCHAIN", "auto"), ("GOPROXY", "off")]).unwrap();
+        assert!(!found.fetches, "there is nowhere to fetch from");
+        // The folder of a package lies in the module above.
+        let (_, modules) = look(&root.join("cmd"), &[]).unwrap();
+        assert_eq!(folders(&modules), [root.as_path()]);
     }
 
     #[test]
     fn modules_below_are_found_and_none_is_told() {
         let (_keep, root) = folder();
-        assert!(matches!(asked(&root), Err(ToolchainError::NoModule { .. })));
+        assert!(matches!(look(&root, &[]), Err(ToolchainError::NoModule { .. })));
         for (file, counts) in [
             ("services/api/go.mod", true),
             ("a/b/c/d/go.mod", true),
@@ -326,8 +459,10 @@ mod tests {
             ("x/testdata/go.mod", false),
         ] {
             write(&root.join(file), "module m\ngo 1.22\n");
-            let modules = asked(&root).map(|asked| asked.modules).unwrap_or_default();
-            assert_eq!(modules.contains(&root.join(file).parent().unwrap().to_owned()), counts, "{file}");
+            let files = files(&root, &BTreeMap::new(), None);
+            let folder = root.join(file).parent().unwrap().to_owned();
+            assert_eq!(folders(&files.modules).contains(&folder.as_path()), counts, "{file}");
+            assert_eq!(files.looked_at.contains(&root.join(file)), counts, "{file}");
         }
     }
 

@@ -30,8 +30,8 @@ use super::work::WorkFolder;
 use crate::durable;
 use crate::process::{Caller, Stream};
 
-/// How much of what `go mod download -json` prints is read.
-const MAX_ANSWER: usize = 64 * 1024;
+/// How much of what Go prints is read.
+const MAX_ANSWER: usize = 256 * 1024;
 
 /// A step of the work, told as it begins or goes on.
 #[derive(Clone, Debug)]
@@ -249,6 +249,10 @@ impl Installer {
         let mut env = self.env_for(wanted, target);
         if target.is_host() {
             env.insert("GOBIN".to_owned(), folder.to_string());
+        } else {
+            // The tools share it, and what is found there afterwards has to be this one.
+            let folder = folder.clone();
+            blocking(move || Ok(durable::remove_dir(&folder)?)).await?;
         }
         let args = ["install", "-v", "-trimpath", &wanted.query()].map(str::to_owned).to_vec();
         let mut said = Vec::new();
@@ -282,6 +286,26 @@ impl Installer {
             Ok(Built { path, sha256, module, h1, voucher })
         })
         .await
+    }
+
+    /// Asks Go, in the workspace's own version: what it prints, or else what it says.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Process`].
+    pub(crate) async fn ask(&self, args: Vec<String>) -> Result<Result<String, String>, ToolchainError> {
+        let (mut answer, mut said) = (String::new(), String::new());
+        let ended = self.go(args, (*self.env).clone()).run(|stream, line| {
+            let text = if stream == Stream::Stdout { &mut answer } else { &mut said };
+            if text.len() + line.len() < MAX_ANSWER {
+                text.push_str(line);
+                text.push('\n');
+            }
+        });
+        Ok(match ended.await? {
+            GoEnd::Exited(status) if status.success() => Ok(answer),
+            GoEnd::Exited(_) => Err(said),
+            GoEnd::GivenUp(why) => Err(why),
+        })
     }
 
     fn go(&self, args: Vec<String>, env: BTreeMap<String, String>) -> GoCommand {

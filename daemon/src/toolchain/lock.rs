@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use burrow_protocol::lock::LockFile;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::environment;
+use super::environment::BuildTarget;
 use super::error::ToolchainError;
 use crate::durable::{self, DurableError, WorkspaceLayout};
 
@@ -54,6 +54,12 @@ pub(crate) fn place(workspace: &Utf8Path, layout: &WorkspaceLayout) -> Result<Lo
         return Err(ToolchainError::LinkOutside { path });
     }
     Ok(LockPlace { path: real.unwrap_or(path), shared: true })
+}
+
+/// The paths that decide where the lock file of `workspace` lies and what it says.
+pub(crate) fn looked_at(workspace: &Utf8Path) -> [Utf8PathBuf; 2] {
+    let folder = workspace.join(FOLDER);
+    [folder.join(NAME), folder]
 }
 
 fn canonical(path: &Utf8Path) -> Result<Option<Utf8PathBuf>, ToolchainError> {
@@ -135,9 +141,36 @@ pub(crate) fn empty() -> LockFile {
     LockFile { schema: SCHEMA, tools: std::collections::BTreeMap::new() }
 }
 
-/// The key of a binary in the lock file: everything that its bytes depend on besides the module.
+/// The place of the lock file in the repository, made where it is none yet: a folder like the workspace's own, and its
+/// owner's.
+///
+/// # Errors
+/// [`ToolchainError::State`], [`ToolchainError::LinkOutside`].
+pub(crate) fn make_shared(workspace: &Utf8Path, layout: &WorkspaceLayout) -> Result<LockPlace, ToolchainError> {
+    let folder = workspace.join(FOLDER);
+    let failed = |source| ToolchainError::from(DurableError::Write { path: folder.clone(), source });
+    durable::create_dir(&folder)?;
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(failed)?;
+    give_to_folders_owner(&folder).map_err(failed)?;
+    place(workspace, layout)
+}
+
+/// The key of a binary for this platform in the lock file: everything that its bytes depend on besides the module.
 pub(crate) fn build_key(go: &str) -> String {
-    format!("{go} {} {}", environment::BuildTarget::host().platform(), environment::arch_level())
+    key_for(go, &BuildTarget::host())
+}
+
+/// As [`build_key`], for any platform.
+pub(crate) fn key_for(go: &str, target: &BuildTarget) -> String {
+    let level = target.level().map_or("", |(_, level)| level);
+    format!("{go} {} {level}", target.platform()).trim_end().to_owned()
+}
+
+/// The platform in the key of a binary.
+pub(crate) fn platform_of(key: &str) -> Option<BuildTarget> {
+    let (goos, goarch) = key.split(' ').nth(1)?.split_once('/')?;
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_name(goos) && is_name(goarch)).then(|| BuildTarget { goos: goos.to_owned(), goarch: goarch.to_owned() })
 }
 
 #[cfg(test)]
@@ -233,6 +266,35 @@ mod tests {
             assert!(at_column.abs_diff(column) <= 1, "{why}: column {at_column}");
             assert!(!problem.contains("at line"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_key_names_its_platform() {
+        let arm = BuildTarget { goos: "linux".into(), goarch: "arm64".into() };
+        assert_eq!(key_for("go1.26.8", &arm), "go1.26.8 linux/arm64 v8.0");
+        assert_eq!(platform_of("go1.26.8 linux/arm64 v8.0"), Some(arm));
+        for key in ["", "go1.26.8", "go1.26.8 linux", "go1.26.8 linux/../x v1", "go1.26.8 /amd64 v1"] {
+            assert_eq!(platform_of(key), None, "{key:?}");
+        }
+    }
+
+    /// Two branches that each move another tool merge by themselves.
+    #[test]
+    fn one_tool_a_block() {
+        let mut base = lock();
+        let mut other = base.tools["gopls"].clone();
+        other.version = "v1.27.1".into();
+        base.tools.insert("dlv".into(), other);
+        let blocks = |lock: &LockFile| {
+            let text = render(lock).unwrap();
+            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            lines
+        };
+        let before = blocks(&base);
+        base.tools.get_mut("dlv").unwrap().version = "v1.27.2".into();
+        let after = blocks(&base);
+        let changed: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).collect();
+        assert_eq!((before.len(), changed.len()), (after.len(), 1), "one version is one line");
     }
 
     proptest::proptest! {

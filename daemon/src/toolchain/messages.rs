@@ -21,6 +21,10 @@ pub(crate) enum ToolchainRequest {
     Plan { caller: Caller, locked: bool, reply: oneshot::Sender<Result<RepairPlan, ToolchainError>> },
     /// Compare what is installed.
     Verify { caller: Caller, full: bool, reply: oneshot::Sender<ToolsReport> },
+    /// A trusted window opened the workspace: look, in its name.
+    Notice { caller: Caller, may_repair: bool },
+    /// Files changed that a look depends on: look again. With `may_repair`, work that nobody asked for is allowed now.
+    FilesChanged { may_repair: bool },
     /// Queue an operation; answers its name.
     Start { kind: Kind, caller: Caller, reply: oneshot::Sender<String> },
     /// End an operation; answers at once.

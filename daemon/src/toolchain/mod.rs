@@ -20,6 +20,7 @@ mod environment; // the environment of a build
 mod go; // the effective Go
 mod lock; // the lock file
 mod pins; // pure: pins + lock + table -> what is wanted
+mod sources; // the files in which a project pins tools
 mod sumdb; // pure: whether the checksum database vouches for a module
 
 mod generations; // the sets of tools, and which is active
@@ -28,16 +29,19 @@ mod verify; // whether a binary is still what was recorded
 
 mod go_command; // running `go`
 mod install; // download and build
+mod lookup; // versions that only the module proxy knows
 mod modules; // downloads that are kept
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
 mod queue; // pure: which operation runs
 mod repair; // pure: observation -> plan
+mod update; // pure: what an update does to the lock file
 mod view; // pure: observation -> what is shown
 mod work; // the folder of an operation
 
 mod actor; // the loop
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use burrow_protocol::model::ContainerStatus;
@@ -50,6 +54,7 @@ pub(crate) use buildinfo::fuzz as fuzz_buildinfo;
 pub use buildinfo::{BuildInfoError, built_with};
 pub use error::ToolchainError;
 pub use go::{EffectiveGo, GoInstall};
+pub(crate) use lock::parse as parse_lock;
 pub use version::{GoVersion, ModuleVersion, VersionError};
 
 use crate::durable::{self, DurableError, StateLayout, WorkspaceLayout};
@@ -81,6 +86,8 @@ pub struct ToolchainContext {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Where tools and progress are shown.
     pub publisher: WorkspacePublisher,
+    /// Told which files the last look depended on, whether they are there or not.
+    pub looked_at: watch::Sender<BTreeSet<Utf8PathBuf>>,
 }
 
 impl ToolchainContext {
@@ -164,8 +171,13 @@ impl Toolchain {
     ///
     /// # Errors
     /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
-    pub async fn update(&self, caller: Caller, name: Option<String>) -> Result<StartedOperation, ToolchainError> {
-        self.start(Kind::Update { name }, caller).await
+    pub async fn update(
+        &self,
+        caller: Caller,
+        name: Option<String>,
+        create_folder: bool,
+    ) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Update { name, create_folder }, caller).await
     }
 
     /// Queues a build of the installed tools in empty caches, which must give the same binaries. The answer means queued.
@@ -182,6 +194,18 @@ impl Toolchain {
     /// [`ToolchainError::OperationUnknown`] or [`ToolchainError::Ending`].
     pub async fn cancel(&self, operation: String) -> Result<(), ToolchainError> {
         self.ask(|reply| ToolchainRequest::Cancel { operation, reply }).await?
+    }
+
+    /// Looks at the tools in the name of a window that opened the workspace. With `may_repair`, and where the settings have
+    /// `autoRepair`, what is not in order is brought in order.
+    pub async fn notice(&self, caller: Caller, may_repair: bool) {
+        // An error only says that the daemon is ending.
+        let _ = self.mailbox.send(ToolchainRequest::Notice { caller, may_repair }).await;
+    }
+
+    /// Looks at the tools again, since files changed that they depend on; `may_repair` as for [`Self::notice`].
+    pub async fn files_changed(&self, may_repair: bool) {
+        let _ = self.mailbox.send(ToolchainRequest::FilesChanged { may_repair }).await;
     }
 
     /// Waits for the end of an operation. Dropping the future ends the waiting, not the operation.
@@ -268,12 +292,13 @@ mod tests {
             container: container.clone(),
             settings,
             publisher: Model::new(container).workspace(&path),
+            looked_at: watch::Sender::default(),
         });
         tokio::spawn(actor.run(tokio_util::sync::CancellationToken::new()));
         let caller = Caller { trusted: false, ..Caller::default() };
         let refused = |error| matches!(error, ToolchainError::Untrusted { .. });
         assert!(toolchain.repair(caller.clone(), false).await.is_err_and(refused));
-        assert!(toolchain.update(caller.clone(), None).await.is_err_and(refused));
+        assert!(toolchain.update(caller.clone(), None, false).await.is_err_and(refused));
         assert!(matches!(toolchain.list(caller.clone()).await, Err(ToolchainError::NoGo)), "a look is an answer");
         let rollback = toolchain.rollback(caller).await;
         assert!(rollback.is_err_and(|error| matches!(*error, ToolchainError::NoGeneration)));

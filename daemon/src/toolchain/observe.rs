@@ -2,21 +2,24 @@
 //!
 //! All functions block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burrow_protocol::lock::LockFile;
 use burrow_protocol::settings::ToolSetting;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ToolchainContext;
-use super::compat::Compat;
+use super::compat::{Compat, Gos};
 use super::environment::BuildTarget;
 use super::error::ToolchainError;
 use super::generations::{Generations, InstalledTool, Manifest, Voucher};
 use super::go::{self, EffectiveGo};
 use super::lock::{self, LockPlace};
 use super::pins::{self, Choice, Inputs, Wanted};
+use super::sources;
 use super::store::Store;
 use super::verify::{self, Condition, Depth};
+use super::version::GoVersion;
 use crate::durable::WorkspaceLayout;
 use crate::process::Caller;
 
@@ -31,15 +34,30 @@ pub(crate) struct Observation {
     pub(crate) at_hand: BTreeMap<String, InstalledTool>,
     /// Generations that are no longer kept.
     pub(crate) surplus: Vec<u32>,
+    /// The files and folders of the workspace that this depends on, whether they are there or not.
+    pub(crate) looked_at: BTreeSet<Utf8PathBuf>,
 }
 
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) go: EffectiveGo,
+    /// The Go of each module, newest first.
+    pub(crate) served: Vec<GoVersion>,
+    /// Newer ones that may be fetched to build tools.
+    pub(crate) fetchable: Vec<GoVersion>,
+    /// Modules that cannot be served, told as what they are.
+    pub(crate) left_out: Vec<ToolchainError>,
     pub(crate) place: LockPlace,
     pub(crate) lock: Option<LockFile>,
     pub(crate) choices: Vec<Choice>,
+}
+
+impl Asked {
+    /// The Go versions that choices have to please.
+    pub(crate) fn gos(&self) -> Gos<'_> {
+        Gos { served: &self.served, own: self.go.version, fetchable: &self.fetchable }
+    }
 }
 
 /// The active generation and the condition of what is in it.
@@ -80,15 +98,21 @@ impl Relax {
 /// Looks at everything, for `caller`.
 pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax, depth: Depth) -> Observation {
     let pins = context.settings.borrow().burrow.tools.clone();
-    let asked = ask(context, caller, relax, &pins);
+    let mut looked_at = BTreeSet::new();
+    let asked = ask(context, caller, relax, &pins, &mut looked_at);
     let store = context.store();
     let generations = Generations::new(context.layout());
     let active = active(&generations, &store, depth);
+    looked_at.insert(context.layout().current());
+    if let Some(active) = &active {
+        let bin = generations.bin(active.number);
+        looked_at.extend(active.manifest.tools.keys().map(|name| bin.join(name)));
+    }
     let at_hand = match &asked {
         Ok(asked) => at_hand(asked, active.as_ref(), context, &store),
         Err(_) => BTreeMap::new(),
     };
-    Observation { asked, active, at_hand, surplus: generations.surplus() }
+    Observation { asked, active, at_hand, surplus: generations.surplus(), looked_at }
 }
 
 /// The active generation, in the condition that it is in.
@@ -116,17 +140,48 @@ fn ask(
     context: &ToolchainContext,
     caller: &Caller,
     relax: &Relax,
-    pins: &BTreeMap<String, ToolSetting>,
+    settings: &BTreeMap<String, ToolSetting>,
+    looked_at: &mut BTreeSet<Utf8PathBuf>,
 ) -> Result<Asked, ToolchainError> {
+    let workspace = &context.workspace;
+    let local = go::find_for(workspace, &caller.env);
+    let mut files = go::files(workspace, &caller.env, local.as_ref().ok());
+    looked_at.append(&mut files.looked_at);
+    looked_at.extend(sources::looked_at(workspace, &files.modules));
+    looked_at.extend(lock::looked_at(workspace));
     if let Some(problem) = &context.settings.borrow().tools_unknown {
         return Err(ToolchainError::Settings { message: problem.message.clone(), code: problem.code });
     }
-    let go = go::effective(&context.workspace, &caller.env)?;
-    let place = lock::place(&context.workspace, &context.layout())?;
+    let (found, modules) = go::of(workspace, &caller.env, local?, files)?;
+    let compat = Compat::built_in();
+    let pinned = sources::read(workspace, &modules, compat)?;
+    let place = lock::place(workspace, &context.layout())?;
     let lock = lock::read(&place)?;
     let heeded = lock.as_ref().map(|lock| relax.of(lock));
-    let inputs = Inputs { pins, lock: heeded.as_ref(), compat: Compat::built_in(), go: go.version };
-    Ok(Asked { choices: pins::choose(inputs), go, place, lock })
+    let fetchable = if found.fetches { compat.builders.clone() } else { Vec::new() };
+    let versions: Vec<_> = found.served.iter().map(|(version, _)| *version).collect();
+    let words = in_words(&found.served, workspace);
+    let inputs = Inputs {
+        settings,
+        files: &pinned,
+        lock: heeded.as_ref(),
+        compat,
+        gos: Gos { served: &versions, own: found.go.version, fetchable: &fetchable },
+        served: &words,
+    };
+    let choices = pins::choose(inputs);
+    Ok(Asked { choices, go: found.go, served: versions, fetchable, left_out: found.left_out, place, lock })
+}
+
+/// The Go of the workspace: where there are several, each with a file that has it.
+fn in_words(served: &[(GoVersion, Utf8PathBuf)], workspace: &Utf8Path) -> String {
+    if let [(version, _)] = served {
+        return format!("Go {version}");
+    }
+    let one = |(version, file): &(GoVersion, Utf8PathBuf)| {
+        format!("Go {version} ({})", file.strip_prefix(workspace).unwrap_or(file))
+    };
+    served.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 /// Looks for fitting binaries where the active generation has none: among the generations that are kept, then among what
@@ -227,7 +282,6 @@ mod tests {
     use std::sync::Arc;
 
     use burrow_protocol::model::{ContainerKind, ContainerStatus};
-    use camino::{Utf8Path, Utf8PathBuf};
     use tokio::sync::watch;
 
     use super::super::store::Fingerprint;
@@ -271,6 +325,7 @@ mod tests {
             container: container.clone(),
             settings: watch::channel(Arc::default()).1,
             publisher: Model::new(container).workspace("/own".into()),
+            looked_at: watch::Sender::default(),
         };
         let kept = kept_anywhere(&context);
         let [manifest] = kept.as_slice() else { panic!("one other workspace: {kept:?}") };

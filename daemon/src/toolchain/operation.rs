@@ -6,23 +6,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burrow_protocol::lock::{LockFile, LockedTool};
-use burrow_protocol::toolchain::{RepairAction, RepairVerb};
+use burrow_protocol::lock::LockFile;
+use burrow_protocol::toolchain::{LockChange, RepairAction, RepairVerb};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
+use super::compat::Compat;
 use super::environment::{BuildTarget, Modules};
 use super::error::ToolchainError;
 use super::generations::{Generations, InstalledTool, Manifest, Voucher};
 use super::go::EffectiveGo;
 use super::install::{Installer, Step, blocking};
 use super::lock;
+use super::lookup::Lookup;
 use super::modules;
 use super::observe::{self, Active, Asked, Observation, Relax, observe};
-use super::pins::{ExpectedSum, Wanted};
+use super::pins::{self, Choice, ExpectedSum, Wanted};
 use super::repair::{self, Plan};
 use super::store::Store;
+use super::update::{self, Rows};
 use super::verify::Depth;
 use super::work::WorkFolder;
 use crate::coded::with_causes;
@@ -40,6 +43,8 @@ pub(crate) enum Kind {
     Update {
         /// One tool, else all.
         name: Option<String>,
+        /// Whether a folder may be made for the lock file.
+        create_folder: bool,
     },
     /// Make the generation before the active one active.
     Rollback,
@@ -74,6 +79,8 @@ impl Kind {
 pub(crate) struct Done {
     pub(crate) actions: Vec<RepairAction>,
     pub(crate) notes: Vec<String>,
+    /// What an update did to the lock file.
+    pub(crate) changes: Vec<LockChange>,
     /// The generation that it made active, with the tools that are others in it than before.
     pub(crate) switched: Option<(u32, Vec<String>)>,
     /// How things stand afterwards.
@@ -87,6 +94,8 @@ pub(crate) enum Event {
     Planned { tools: Vec<String>, actions: usize },
     /// A step of the installation.
     Step(Step),
+    /// Not an operation's: a look found that this would bring the tools in order, and nobody has to ask for it.
+    OutOfOrder(Vec<RepairAction>),
 }
 
 /// Runs an operation to its end.
@@ -104,7 +113,7 @@ pub(crate) async fn run(
     let before = active(generations.clone()).await?;
     let mut done = match kind {
         Kind::Repair { locked } => operation.repair(locked).await,
-        Kind::Update { name } => operation.update(name).await,
+        Kind::Update { name, create_folder } => operation.update(name, create_folder).await,
         Kind::Rollback => operation.rollback().await,
         Kind::Rebuild => operation.rebuild().await,
     }?;
@@ -123,6 +132,15 @@ fn switched(before: Option<&(u32, Manifest)>, now: Option<&(u32, Manifest)>) -> 
     Some((*number, others.map(|(name, _)| name.clone()).collect()))
 }
 
+/// What came of looking up the versions that only the module proxy knows.
+#[derive(Debug, Default)]
+struct LookedUp {
+    /// Whether any was looked up.
+    any: bool,
+    /// Why one of them was not found.
+    none: Option<ToolchainError>,
+}
+
 #[derive(Clone, Debug)]
 struct Operation {
     context: Arc<ToolchainContext>,
@@ -136,8 +154,8 @@ struct Operation {
 
 impl Operation {
     async fn repair(self, locked: bool) -> Result<Done, ToolchainError> {
-        let Observation { asked, active, at_hand, surplus } = self.look(Relax::Nothing).await?;
-        let asked = asked?;
+        let Observation { asked, active, at_hand, surplus, looked_at } = self.look(Relax::Nothing).await?;
+        let mut asked = asked?;
         if locked {
             repair::check_locked(&asked)?;
         }
@@ -148,9 +166,21 @@ impl Operation {
             let (context, installed) = (Arc::clone(&self.context), active.is_some());
             blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
-            return settle(Observation { asked: Ok(asked), active, at_hand, surplus }, Vec::new(), notes);
+            return settle(Observation { asked: Ok(asked), active, at_hand, surplus, looked_at }, Vec::new(), notes);
         }
-        let built = match self.build(&asked, &plan, Modules::Users).await {
+        let mut not_found = None;
+        let mut plan = plan;
+        let built = match self.look_up(&mut asked).await {
+            Ok(looked_up) => {
+                not_found = looked_up.none;
+                if looked_up.any {
+                    plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
+                }
+                self.build(&asked, &plan, Modules::Users).await
+            }
+            Err(error) => Err(error),
+        };
+        let built = match built {
             Err(error @ ToolchainError::Download { .. }) => {
                 let (this, generation) = (self.clone(), active.clone());
                 let text = with_causes(&error);
@@ -173,6 +203,8 @@ impl Operation {
         })
         .await?;
         notes.extend(told);
+        // Now that the others are in order.
+        not_found.map_or(Ok(()), Err)?;
         self.finish(actions, notes).await
     }
 
@@ -246,23 +278,83 @@ impl Operation {
         self.finish(actions, Vec::new()).await
     }
 
-    async fn update(self, name: Option<String>) -> Result<Done, ToolchainError> {
+    async fn update(self, name: Option<String>, create_folder: bool) -> Result<Done, ToolchainError> {
         let relax = name.clone().map_or(Relax::All, Relax::Tool);
         let seen = self.look(relax).await?;
-        let asked = seen.asked?;
+        let mut asked = seen.asked?;
         if let Some(name) = name.as_ref().filter(|name| !asked.choices.iter().any(|choice| choice.name == **name)) {
             let known = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
         }
+        if !asked.place.shared && !create_folder {
+            let [path, _] = lock::looked_at(&self.context.workspace);
+            return Err(ToolchainError::ConsentNeeded { path });
+        }
+        let looked_up = self.look_up(&mut asked).await?;
         let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
-        let built = self.build(&asked, &plan, Modules::Users).await?;
+        let mut notes = Vec::new();
+        let (built, rows) = self.build_for_all(&asked, &plan, name.as_deref(), &mut notes).await?;
         let this = self.clone();
-        let (actions, notes) = blocking(move || {
+        let (actions, changes, written) = blocking(move || {
             let (manifest, actions) = this.apply(&plan, built, seen.active.as_ref())?;
-            Ok((actions, move_lock(&asked, &manifest, name.as_deref())?))
+            let (new, changes) = update::moved(&asked, &manifest.tools, &rows, name.as_deref());
+            let place = if asked.place.shared {
+                asked.place
+            } else {
+                lock::make_shared(&this.context.workspace, &this.context.layout())?
+            };
+            let differs = !place.path.exists() || asked.lock.as_ref() != Some(&new);
+            if differs {
+                lock::write(&place, &new)?;
+            }
+            Ok((actions, changes, differs.then(|| format!("wrote {}", place.path))))
         })
         .await?;
-        self.finish(actions, notes).await
+        notes.extend(written);
+        looked_up.none.map_or(Ok(()), Err)?;
+        let mut done = self.finish(actions, notes).await?;
+        done.changes = changes;
+        Ok(done)
+    }
+
+    /// Builds what is planned, and then the binaries of other platforms that the lock file lacks: their digests alone are
+    /// kept. One that cannot be built is told: without its row it is verified by its module's sum there.
+    async fn build_for_all(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        name: Option<&str>,
+        notes: &mut Vec<String>,
+    ) -> Result<(BTreeMap<String, InstalledTool>, Rows), ToolchainError> {
+        let known = plan.manifest(BTreeMap::new()).tools;
+        let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
+        let others = update::missing(asked, &known, name).len() + plan.build.len();
+        self.tell(Event::Planned { tools, actions: plan.actions().actions.len() + others * 3 });
+        if plan.build.is_empty() && others == 0 {
+            return Ok((BTreeMap::new(), Rows::new()));
+        }
+        self.in_workshop(&asked.go, Modules::Users, async |installer: &Installer| {
+            let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
+            let built = installer.install(wanted, &self.store).await?;
+            let all: BTreeMap<_, _> = known.into_iter().chain(built.clone()).collect();
+            let mut rows = Rows::new();
+            for (wanted, target) in update::missing(asked, &all, name) {
+                let fetched = installer.fetch(&wanted).await?;
+                match installer.build(&wanted, &fetched, &target).await {
+                    Ok(binary) => {
+                        let key = lock::key_for(&wanted.builder.name(), &target);
+                        rows.entry(wanted.name).or_default().insert(key, binary.sha256);
+                    }
+                    Err(error @ ToolchainError::BuildFailed { .. }) => {
+                        let (tool, why) = (&wanted.name, with_causes(&error));
+                        notes.push(format!("no row of {tool} for {}: {why}", target.platform()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((built, rows))
+        })
+        .await
     }
 
     async fn rollback(self) -> Result<Done, ToolchainError> {
@@ -293,6 +385,49 @@ impl Operation {
 
     async fn finish(self, actions: Vec<RepairAction>, notes: Vec<String>) -> Result<Done, ToolchainError> {
         settle(self.look(Relax::Nothing).await?, actions, notes)
+    }
+
+    /// Completes the choices that only the module proxy can complete.
+    async fn look_up(&self, asked: &mut Asked) -> Result<LookedUp, ToolchainError> {
+        let is_open = |choice: &Choice| choice.wanted.as_ref().is_ok_and(|wanted| wanted.open.is_some());
+        if !asked.choices.iter().any(is_open) {
+            return Ok(LookedUp::default());
+        }
+        let open: &Asked = asked;
+        let found = self.in_workshop(&open.go, Modules::Users, async |installer: &Installer| {
+            let lookup = Lookup { installer, gos: open.gos() };
+            let mut found = Vec::new();
+            for (index, choice) in open.choices.iter().enumerate() {
+                let Ok(wanted) = &choice.wanted else { continue };
+                let Some(query) = &wanted.open else { continue };
+                match lookup.resolve(wanted, query).await {
+                    Ok(resolved) => found.push((index, Ok(resolved))),
+                    // That one tool has no version is its own affair.
+                    Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        });
+        let found = found.await?;
+        let own = asked.go.version;
+        let mut looked_up = LookedUp { any: true, none: None };
+        for (index, resolved) in found {
+            let choice = &mut asked.choices[index];
+            match resolved {
+                Ok(resolved) => {
+                    if let Ok(wanted) = &mut choice.wanted {
+                        pins::complete(wanted, resolved, Compat::built_in(), own);
+                    }
+                }
+                Err(error) => {
+                    let tool = choice.name.clone();
+                    choice.wanted = Err(ToolchainError::NotInstalled { tool, why: "no version of it was found" });
+                    looked_up.none.get_or_insert(error);
+                }
+            }
+        }
+        Ok(looked_up)
     }
 
     async fn build(
@@ -442,7 +577,7 @@ fn settle(
             asked.choices.swap_remove(fatal).wanted?;
         }
     }
-    Ok(Done { actions, notes, switched: None, observation })
+    Ok(Done { actions, notes, changes: Vec::new(), switched: None, observation })
 }
 
 /// Writes the lock file where there is none; what to tell about it.
@@ -453,7 +588,7 @@ fn write_missing_lock(asked: &Asked, manifest: &Manifest) -> Result<Option<Strin
     if manifest.tools.is_empty() {
         return Ok(None);
     }
-    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), row(tool)));
+    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), update::row(tool)));
     lock::write(&asked.place, &LockFile { tools: rows.collect(), ..lock::empty() })?;
     let path = &asked.place.path;
     Ok(Some(if asked.place.shared {
@@ -494,47 +629,10 @@ fn again(name: &str, tool: &InstalledTool) -> Option<Wanted> {
         module: Some(tool.module.clone()),
         package: tool.package.clone(),
         version: tool.version.clone(),
+        open: None,
         h1: Some(ExpectedSum { sum: tool.h1.clone(), from_table: tool.voucher == Voucher::Table }),
         builder: tool.built_with.parse().ok()?,
         sha256: None,
         why: String::new(),
     })
-}
-
-/// Writes the rows of what was updated; what changed, in words.
-fn move_lock(asked: &Asked, manifest: &Manifest, name: Option<&str>) -> Result<Vec<String>, ToolchainError> {
-    let old = asked.lock.clone().unwrap_or_else(lock::empty);
-    let mut new = old.clone();
-    if name.is_none() {
-        new.tools.retain(|tool, _| asked.choices.iter().any(|choice| choice.name == *tool));
-    }
-    let mut notes = Vec::new();
-    for choice in asked.choices.iter().filter(|choice| name.is_none_or(|name| name == choice.name)) {
-        let (Ok(_), Some(tool)) = (&choice.wanted, manifest.tools.get(&choice.name)) else { continue };
-        let mut row = row(tool);
-        match old.tools.get(&choice.name) {
-            // The same module: what other platforms' builds are is still true.
-            Some(before) if (&before.h1, &before.version) == (&row.h1, &row.version) => {
-                row.binaries = before.binaries.clone().into_iter().chain(row.binaries).collect();
-            }
-            Some(before) => notes.push(format!("{} {} -> {}", choice.name, before.version, row.version)),
-            None => notes.push(format!("{} {} is new", choice.name, row.version)),
-        }
-        new.tools.insert(choice.name.clone(), row);
-    }
-    if new != old {
-        lock::write(&asked.place, &new)?;
-        notes.push(format!("wrote {}", asked.place.path));
-    }
-    Ok(notes)
-}
-
-fn row(tool: &InstalledTool) -> LockedTool {
-    LockedTool {
-        module: tool.module.clone(),
-        package: tool.package.clone(),
-        version: tool.version.clone(),
-        h1: tool.h1.clone(),
-        binaries: [(lock::build_key(&tool.built_with), tool.sha256.clone())].into(),
-    }
 }

@@ -1,18 +1,26 @@
 //! Which version of each tool a workspace is to have, and why. Pure.
 //!
-//! A pin (`customizations.burrow.tools`) says what is allowed. The lock file says which allowed version it is. Without a row
-//! there, the compatibility table chooses the newest that fits the effective Go. A locked version that is not allowed, or does
-//! not work with this Go, is drift: nothing is installed for it until `tools update`.
+//! A pin says what is allowed: `customizations.burrow.tools` before go.mod's `tool` lines, these before bingo's files, these
+//! before those of version managers. The lock file says which allowed version it is. Without a row there, the compatibility
+//! table chooses the newest that works for every Go of the workspace. A locked version that is not allowed, or does not work
+//! there, is drift: nothing is installed for it until `tools update`.
+//!
+//! What only the module proxy knows (`latest`, a part of a version of a tool that the table does not list) is left open here,
+//! to be looked up by the operation that installs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use burrow_protocol::lock::{LockFile, LockedTool};
 use burrow_protocol::settings::ToolSetting;
 
-use super::compat::{Compat, ToolTable};
+use super::compat::{Compat, Fitting, Gos, ToolTable};
 use super::error::ToolchainError;
 use super::lock;
+use super::sources::FilePins;
 use super::version::{GoVersion, ModuleVersion};
+
+/// Where the settings' pins stand, in words.
+pub(super) const SETTINGS: &str = "devcontainer.json";
 
 /// A tool as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +31,10 @@ pub(crate) struct Wanted {
     pub(crate) module: Option<String>,
     /// The main package's path.
     pub(crate) package: String,
-    /// The exact version.
+    /// The exact version; what was written where it has yet to be looked up.
     pub(crate) version: String,
+    /// What the version has yet to satisfy.
+    pub(crate) open: Option<Query>,
     /// The sum that the module must have, with who says so.
     pub(crate) h1: Option<ExpectedSum>,
     /// The Go that has to build it: the workspace's own, or a newer one that it may fetch.
@@ -44,6 +54,28 @@ pub(crate) struct ExpectedSum {
     pub(crate) from_table: bool,
 }
 
+/// What a version has to satisfy that only the module proxy can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// What its beginning has to be, without the `v`; none allows any.
+    pub(crate) prefixes: Vec<String>,
+}
+
+impl Query {
+    /// Whether `version` is one that is asked for.
+    pub(crate) fn allows(&self, version: &str) -> bool {
+        self.prefixes.iter().all(|prefix| has_prefix(version, prefix))
+    }
+}
+
+/// A version that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) version: String,
+    pub(crate) module: String,
+    pub(crate) builder: GoVersion,
+}
+
 /// A tool with its choice, or why there is none.
 #[derive(Debug)]
 pub(crate) struct Choice {
@@ -56,35 +88,52 @@ pub(crate) struct Choice {
 /// All that choices depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inputs<'a> {
-    pub(crate) pins: &'a BTreeMap<String, ToolSetting>,
+    pub(crate) settings: &'a BTreeMap<String, ToolSetting>,
+    pub(crate) files: &'a FilePins,
     pub(crate) lock: Option<&'a LockFile>,
     pub(crate) compat: &'a Compat,
-    pub(crate) go: GoVersion,
+    pub(crate) gos: Gos<'a>,
+    /// The versions of the workspace's Go, each with a file that has it, in words.
+    pub(crate) served: &'a str,
 }
 
-/// Chooses a version for each tool of the workspace: those of the table, and those that are pinned besides.
+/// Chooses a version for each tool of the workspace: those that everybody gets, and those that it names.
 pub(crate) fn choose(inputs: Inputs<'_>) -> Vec<Choice> {
-    let names: BTreeSet<&String> = inputs.compat.tools.keys().chain(inputs.pins.keys()).collect();
+    let everywhere = inputs.compat.tools.iter().filter(|(_, table)| !table.optional).map(|(name, _)| name);
+    let named = inputs.files.levels.iter().flat_map(BTreeMap::keys).chain(inputs.settings.keys());
+    let names: BTreeSet<&String> = everywhere.chain(named).collect();
     names.into_iter().map(|name| Choice { name: name.clone(), wanted: inputs.choose(name) }).collect()
 }
 
 /// What a pin allows.
-enum Pin<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pin {
     /// Whatever works: no pin, or `auto`.
     Any,
-    /// Versions that begin so: `v0.23`.
-    Prefix(&'a str),
+    /// The newest that upstream has.
+    Latest,
+    /// Versions that begin so: `0.23`, without the `v`.
+    Prefix(String),
     /// One version.
     Exact(String),
 }
 
-/// A tool as the settings and the table name it.
+/// A pin that counts, with where it stands.
+#[derive(Clone, Debug)]
+struct Deciding {
+    pin: Pin,
+    /// As written.
+    text: String,
+    from: String,
+}
+
+/// A tool as the pins and the table name it.
 struct Subject<'a> {
     name: &'a str,
-    package: &'a str,
-    pin: Pin<'a>,
-    /// As written, for messages.
-    pin_text: &'a str,
+    /// The main package, where a pin names it.
+    package: Option<&'a str>,
+    /// Pins of equal strength: all of them have to be satisfied. None where nothing is pinned.
+    pins: Vec<Deciding>,
     /// Its rows in the table, unless it comes from another package.
     table: Option<&'a ToolTable>,
 }
@@ -92,97 +141,155 @@ struct Subject<'a> {
 impl Inputs<'_> {
     fn choose(&self, name: &str) -> Result<Wanted, ToolchainError> {
         let subject = self.subject(name)?;
-        let pinned = if let Pin::Any = subject.pin { "" } else { ", as pinned" };
-        if let Some(row) = self.lock.and_then(|lock| lock.tools.get(name)) {
-            self.check_locked(&subject, row)?;
-            return Ok(Wanted { why: format!("locked{pinned}"), ..self.wanted(&subject, &row.version, Some(row)) });
+        let exact = subject.exact()?;
+        if let Some((version, pin)) = exact {
+            // What can never work is no drift: no update of the lock file would mend it.
+            self.builder(&subject, version).map_err(|why| self.cannot_work(&subject, pin, &why))?;
         }
-        let version = self.version(&subject)?;
-        let why = match subject.pin {
-            Pin::Any => format!("newest that works with Go {}", self.go),
-            Pin::Prefix(prefix) => format!("newest of {prefix} that works with Go {}", self.go),
-            Pin::Exact(_) => "pinned in devcontainer.json".to_owned(),
-        };
-        Ok(Wanted { why, ..self.wanted(&subject, &version, None) })
+        let pinned = subject.told();
+        if let Some(row) = self.lock.and_then(|lock| lock.tools.get(name)) {
+            let builder = self.check_locked(&subject, row)?;
+            let why = if pinned.is_empty() { "locked".to_owned() } else { format!("locked, as pinned in {pinned}") };
+            return Ok(self.wanted(&subject, &row.version, builder, Some(row), why));
+        }
+        if let Some((version, _)) = exact {
+            let builder = self.builder(&subject, version).unwrap_or(self.gos.own);
+            return Ok(self.wanted(&subject, version, builder, None, format!("pinned in {pinned}")));
+        }
+        self.newest(&subject, &pinned)
     }
 
     fn subject<'a>(&'a self, name: &'a str) -> Result<Subject<'a>, ToolchainError> {
         let table = self.compat.tools.get(name);
-        let (package, text) = match self.pins.get(name) {
-            None => (None, "auto"),
-            Some(ToolSetting::Version(version)) => (None, version.as_str()),
-            Some(ToolSetting::Package { package, version }) => (Some(package.as_str()), version.as_str()),
-        };
-        let table = table.filter(|table| package.is_none_or(|package| package == table.package));
-        let Some(package) = package.or(table.map(|table| table.package.as_str())) else {
+        let (mut package, mut pins) = (None, Vec::new());
+        match self.settings.get(name) {
+            Some(ToolSetting::Version(version)) => pins.push((version.as_str(), SETTINGS)),
+            Some(ToolSetting::Package { package: named, version }) => {
+                package = Some(named.as_str());
+                pins.push((version.as_str(), SETTINGS));
+            }
+            None => {
+                let level = self.files.levels.iter().find_map(|level| level.get(name));
+                pins.extend(level.into_iter().flatten().map(|pin| (pin.version.as_str(), pin.from.as_str())));
+            }
+        }
+        let table = table.filter(|table| package.is_none_or(|package| table.has_package(package)));
+        if package.is_none() && table.is_none() {
             return Err(ToolchainError::ToolUnknown { tool: name.to_owned(), known: self.compat.names() });
-        };
+        }
         for (text, is_good, expected) in [
             (name, is_tool_name(name), "a name of letters, digits, `-`, `_` and `.`"),
-            (package, is_package_path(package), "a package path such as \"honnef.co/go/tools/cmd/staticcheck\""),
+            (
+                package.unwrap_or(name),
+                package.is_none_or(is_package_path),
+                "a package path such as \"honnef.co/go/tools/cmd/staticcheck\"",
+            ),
         ] {
             if !is_good {
-                return Err(ToolchainError::PinInvalid { tool: name.to_owned(), pin: text.to_owned(), expected });
+                return Err(self.invalid(name, text, SETTINGS, expected));
             }
         }
-        let pin = read_pin(text).filter(|pin| table.is_some() || matches!(pin, Pin::Exact(_)));
-        let pin = pin.ok_or_else(|| ToolchainError::PinInvalid {
-            tool: name.to_owned(),
-            pin: text.to_owned(),
-            expected: if table.is_some() {
-                "\"auto\", or a version such as \"v0.23.0\" or \"v0.23\""
-            } else {
-                "an exact version"
-            },
-        })?;
-        Ok(Subject { name, package, pin, pin_text: text, table })
+        let read = |(text, from): (&str, &str)| {
+            let release = table.and_then(|table| table.release(text));
+            let pin = release.map(|version| Pin::Exact(version.to_owned())).or_else(|| read_pin(text));
+            let expected = "\"auto\", \"latest\", or a version such as \"v0.23.0\" or \"v0.23\"";
+            let pin = pin.ok_or_else(|| self.invalid(name, text, from, expected))?;
+            Ok::<_, ToolchainError>(Deciding { pin, text: text.to_owned(), from: from.to_owned() })
+        };
+        let pins = pins.into_iter().map(read).collect::<Result<Vec<_>, ToolchainError>>()?;
+        Ok(Subject { name, package, pins, table })
     }
 
-    /// The version without a lock file.
-    fn version(&self, subject: &Subject<'_>) -> Result<String, ToolchainError> {
-        if let Pin::Exact(version) = &subject.pin {
-            if let Some(why) = self.misfit(subject, version) {
-                return Err(self.cannot_work(subject, subject.pin_text, &why));
+    /// The newest version that the pins allow, where none of them is exact.
+    fn newest(&self, subject: &Subject<'_>, pinned: &str) -> Result<Wanted, ToolchainError> {
+        let latest = subject.pins.iter().any(|decided| decided.pin == Pin::Latest);
+        let Some(table) = subject.table.filter(|_| !latest) else { return Ok(self.open(subject, pinned)) };
+        let fitting = table.fitting(self.gos);
+        let allowed = fitting.iter().filter(|fitting| subject.allows(fitting.version));
+        // A version that needs another Go is taken where the tool gains by it, or where the pin leaves no other.
+        let own = |fitting: &&Fitting<'_>| table.takes_newer_builder() || fitting.builder == self.gos.own;
+        let chosen = allowed.clone().find(own).or_else(|| allowed.clone().find(|_| subject.is_pinned()));
+        if let Some(chosen) = chosen {
+            let works = format!("that works with {}", self.served);
+            let mut why = match subject.prefixes().as_slice() {
+                [] => format!("newest {works}"),
+                prefixes => format!("newest of {} {works}, as pinned in {pinned}", prefixes.join(" and ")),
+            };
+            if let Some(newer) = self.out_of_reach(subject, table, chosen) {
+                why.push_str(&newer);
             }
-            return Ok(version.clone());
+            return Ok(self.wanted(subject, chosen.version, chosen.builder, None, why));
         }
-        let fitting = subject.table.map(|table| table.fitting(self.go)).unwrap_or_default();
-        if let Some(version) = fitting.iter().find(|version| subject.pin.allows(version)) {
-            return Ok((*version).to_owned());
-        }
-        match subject.pin {
-            Pin::Prefix(prefix) => {
-                let why = format!("no known version of it works with Go {}", self.go);
-                Err(self.cannot_work(subject, prefix, &why))
+        match subject.pins.iter().find(|decided| matches!(decided.pin, Pin::Prefix(_))) {
+            // The table lists some of it, so what it says is what there is.
+            Some(pin) if table.knows(|version| subject.allows(version)) => {
+                let why = format!("no known version of it works with {}", self.served);
+                Err(self.cannot_work(subject, pin, &why))
             }
-            Pin::Any | Pin::Exact(_) => {
-                Err(ToolchainError::NoVersionFits { tool: subject.name.to_owned(), go: self.go })
-            }
+            Some(_) => Ok(self.open(subject, pinned)),
+            None => Err(ToolchainError::NoVersionFits {
+                tool: subject.name.to_owned(),
+                go: self.served.to_owned(),
+                many: self.gos.served.len() > 1,
+            }),
         }
     }
 
-    fn check_locked(&self, subject: &Subject<'_>, row: &LockedTool) -> Result<(), ToolchainError> {
+    /// The newer version that was passed over because no other Go can be fetched, in words.
+    fn out_of_reach(&self, subject: &Subject<'_>, table: &ToolTable, chosen: &Fitting<'_>) -> Option<String> {
+        if !self.gos.fetchable.is_empty() || !table.takes_newer_builder() {
+            return None;
+        }
+        let all = table.fitting(Gos { fetchable: &self.compat.builders, ..self.gos });
+        let newest = all.into_iter().find(|fitting| subject.allows(fitting.version))?;
+        let needs = format!(
+            "; {} needs a newer Go to build it, and GOTOOLCHAIN or GOPROXY lets none be fetched",
+            newest.version
+        );
+        (newest.version != chosen.version).then_some(needs)
+    }
+
+    /// A choice that only the module proxy can complete.
+    fn open(&self, subject: &Subject<'_>, pinned: &str) -> Wanted {
+        let prefixes = subject.prefixes();
+        let text = prefixes.last().map_or("latest", String::as_str).to_owned();
+        let why = format!("newest of upstream's {text}, as pinned in {pinned}");
+        let query = Query { prefixes: prefixes.iter().map(|prefix| bare(prefix).to_owned()).collect() };
+        // A part of a version tells the major version, and with it the path.
+        let like = query.prefixes.last().map_or_else(|| "latest".to_owned(), |prefix| whole(prefix));
+        let mut wanted = self.wanted(subject, &like, self.gos.own, None, why);
+        wanted.version = text;
+        wanted.h1 = None;
+        wanted.open = Some(query);
+        wanted
+    }
+
+    /// The Go that builds the row's version, once all of the row is well.
+    fn check_locked(&self, subject: &Subject<'_>, row: &LockedTool) -> Result<GoVersion, ToolchainError> {
         let drifted = |why| Err(ToolchainError::Drifted { tool: subject.name.to_owned(), why });
         let inside = |module: &str| {
             row.package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if row.package != subject.package
-            || subject.table.map_or(!inside(&row.module), |table| table.module != row.module)
-        {
-            return drifted(format!("the lock file has {}, and {} is asked for", row.package, subject.package));
+        let (is_same, asked) = match subject.table {
+            Some(table) => {
+                let (module, package) = table.paths(&row.version);
+                (row.module == module && row.package == package && subject.has_package(package), package)
+            }
+            None => (subject.has_package(&row.package) && inside(&row.module), subject.package.unwrap_or_default()),
+        };
+        if !is_same {
+            return drifted(format!("the lock file has {}, and {asked} is asked for", row.package));
         }
         if !is_module_version(&row.version) {
             return drifted(format!("{:?} in the lock file is no version", row.version));
         }
-        if !subject.pin.allows(&row.version) {
-            return drifted(format!("the lock file has {}, and {} is pinned", row.version, subject.pin_text));
+        if let Some(pin) = subject.pins.iter().find(|decided| !decided.allows(&row.version)) {
+            return drifted(format!("the lock file has {}, and {} is pinned in {}", row.version, pin.text, pin.from));
         }
-        if let Some(why) = self.misfit(subject, &row.version) {
-            return drifted(format!(
-                "the lock file has {}, but {why}, and the workspace has Go {}",
-                row.version, self.go
-            ));
-        }
+        let builder = match self.builder(subject, &row.version) {
+            Ok(builder) => builder,
+            Err(why) => return drifted(format!("the lock file has {}, but {why}", row.version)),
+        };
         match subject.table.and_then(|table| table.sum(&row.version)) {
             Some(sum) if sum != row.h1 => Err(ToolchainError::ChecksumMismatch {
                 what: format!("the lock file's row of {} {}", subject.name, row.version),
@@ -190,70 +297,176 @@ impl Inputs<'_> {
                 expected: sum.to_owned(),
                 by: "the compatibility table".to_owned(),
             }),
-            _ => Ok(()),
+            _ => Ok(self.locked_builder(subject, row).unwrap_or(builder)),
         }
     }
 
-    fn wanted(&self, subject: &Subject<'_>, version: &str, row: Option<&LockedTool>) -> Wanted {
+    /// The Go that the row says, for a version that the table does not know: it was looked up when the row was written.
+    fn locked_builder(&self, subject: &Subject<'_>, row: &LockedTool) -> Option<GoVersion> {
+        if subject.table.is_some_and(|table| table.sum(&row.version).is_some()) {
+            return None;
+        }
+        let has = |go: &GoVersion| row.binaries.contains_key(&lock::build_key(&go.name()));
+        let newer = self.gos.fetchable.iter().copied().filter(|go| *go > self.gos.own && has(go)).max();
+        newer.filter(|_| !has(&self.gos.own))
+    }
+
+    fn wanted(
+        &self,
+        subject: &Subject<'_>,
+        version: &str,
+        builder: GoVersion,
+        row: Option<&LockedTool>,
+        mut why: String,
+    ) -> Wanted {
         let from_table = subject.table.and_then(|table| table.sum(version));
         let h1 = from_table.map(|sum| ExpectedSum { sum: sum.to_owned(), from_table: true });
+        let paths = subject.table.map(|table| table.paths(version));
+        if builder != self.gos.own {
+            why.push_str(&format!("; built by {}, which is fetched for it", builder.name()));
+        }
         Wanted {
             name: subject.name.to_owned(),
-            module: subject.table.map(|table| table.module.clone()).or_else(|| row.map(|row| row.module.clone())),
-            package: subject.package.to_owned(),
+            module: paths.map(|(module, _)| module.to_owned()).or_else(|| row.map(|row| row.module.clone())),
+            package: paths.map(|(_, package)| package).or(subject.package).unwrap_or_default().to_owned(),
             version: version.to_owned(),
+            open: None,
             h1: h1.or_else(|| row.map(|row| ExpectedSum { sum: row.h1.clone(), from_table: false })),
-            builder: self.go,
-            sha256: row.and_then(|row| row.binaries.get(&lock::build_key(&self.go.name())).cloned()),
-            why: String::new(),
+            builder,
+            sha256: row.and_then(|row| row.binaries.get(&lock::build_key(&builder.name())).cloned()),
+            why,
         }
     }
 
-    fn misfit(&self, subject: &Subject<'_>, version: &str) -> Option<String> {
-        let misfit = subject.table?.misfit(&version.parse().ok()?, self.go)?;
-        Some(misfit.to_string())
+    /// The Go that builds `version`, or why it does not work.
+    fn builder(&self, subject: &Subject<'_>, version: &str) -> Result<GoVersion, String> {
+        match (subject.table, version.parse::<ModuleVersion>()) {
+            (Some(table), Ok(version)) => table.builder(&version, self.gos).map_err(|misfit| misfit.to_string()),
+            _ => Ok(self.gos.own),
+        }
     }
 
-    fn cannot_work(&self, subject: &Subject<'_>, pin: &str, why: &str) -> ToolchainError {
-        let fitting = subject.table.map(|table| table.fitting(self.go)).unwrap_or_default();
+    fn cannot_work(&self, subject: &Subject<'_>, pin: &Deciding, why: &str) -> ToolchainError {
+        let fitting = subject.table.map(|table| table.fitting(self.gos)).unwrap_or_default();
         ToolchainError::PinCannotWork {
             tool: subject.name.to_owned(),
-            pin: pin.to_owned(),
-            why: format!("{why}, and the workspace has Go {}", self.go),
-            fitting: fitting.into_iter().map(str::to_owned).collect(),
+            pin: pin.text.clone(),
+            from: pin.from.clone(),
+            why: why.to_owned(),
+            fitting: fitting.into_iter().map(|fitting| fitting.version.to_owned()).collect(),
         }
+    }
+
+    fn invalid(&self, name: &str, pin: &str, from: &str, expected: &'static str) -> ToolchainError {
+        ToolchainError::PinInvalid { tool: name.to_owned(), pin: pin.to_owned(), from: from.to_owned(), expected }
     }
 }
 
-impl Pin<'_> {
+/// Completes a choice that was open with what was looked up.
+pub(crate) fn complete(wanted: &mut Wanted, resolved: Resolved, compat: &Compat, own: GoVersion) {
+    let table = compat.tools.get(&wanted.name).filter(|table| table.has_package(&wanted.package));
+    if let Some(table) = table {
+        let (module, package) = table.paths(&resolved.version);
+        (wanted.module, wanted.package) = (Some(module.to_owned()), package.to_owned());
+        let listed = table.sum(&resolved.version);
+        wanted.h1 = listed.map(|sum| ExpectedSum { sum: sum.to_owned(), from_table: true });
+    } else {
+        wanted.module = Some(resolved.module);
+    }
+    if resolved.builder != own {
+        wanted.why.push_str(&format!("; built by {}, which is fetched for it", resolved.builder.name()));
+    }
+    wanted.version = resolved.version;
+    wanted.builder = resolved.builder;
+    wanted.open = None;
+}
+
+impl Subject<'_> {
+    /// The one version that is allowed, with its pin, if there is one.
+    fn exact(&self) -> Result<Option<(&str, &Deciding)>, ToolchainError> {
+        let exact = self.pins.iter().find_map(|decided| match &decided.pin {
+            Pin::Exact(version) => Some((version.as_str(), decided)),
+            Pin::Any | Pin::Latest | Pin::Prefix(_) => None,
+        });
+        let Some((version, pin)) = exact else { return Ok(None) };
+        match self.pins.iter().find(|decided| !decided.allows(version)) {
+            Some(other) => Err(ToolchainError::PinsConflict {
+                tool: self.name.to_owned(),
+                pins: [pin, other].map(|pin| format!("{} in {}", pin.text, pin.from)).join(" and "),
+            }),
+            None => Ok(exact),
+        }
+    }
+
+    fn prefixes(&self) -> Vec<String> {
+        let prefixes = self.pins.iter().filter(|decided| matches!(decided.pin, Pin::Prefix(_)));
+        prefixes.map(|decided| decided.text.clone()).collect()
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pins.iter().any(|decided| decided.pin != Pin::Any)
+    }
+
     fn allows(&self, version: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(exact) => exact == version,
-            // `v0.2` allows v0.2.9 and not v0.23.0.
-            Self::Prefix(prefix) => version
-                .strip_prefix('v')
-                .and_then(|version| version.strip_prefix(prefix.strip_prefix('v').unwrap_or(prefix)))
-                .is_some_and(|rest| rest.starts_with('.')),
+        let package = self.table.map(|table| table.paths(version).1);
+        self.pins.iter().all(|decided| decided.allows(version))
+            && package.is_none_or(|package| self.has_package(package))
+    }
+
+    fn has_package(&self, package: &str) -> bool {
+        self.package.is_none_or(|asked| asked == package)
+    }
+
+    /// Where the pins stand that say more than that anything is allowed.
+    fn told(&self) -> String {
+        let from: BTreeSet<&str> =
+            self.pins.iter().filter(|decided| decided.pin != Pin::Any).map(|decided| decided.from.as_str()).collect();
+        from.into_iter().collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl Deciding {
+    fn allows(&self, version: &str) -> bool {
+        match &self.pin {
+            Pin::Any | Pin::Latest => true,
+            Pin::Exact(exact) => exact == version,
+            Pin::Prefix(prefix) => has_prefix(version, prefix),
         }
     }
 }
 
-fn read_pin(text: &str) -> Option<Pin<'_>> {
-    if text == "auto" {
-        return Some(Pin::Any);
+/// `v0.2` is a prefix of v0.2.9 and not of v0.23.0.
+fn has_prefix(version: &str, prefix: &str) -> bool {
+    bare(version).strip_prefix(bare(prefix)).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn bare(version: &str) -> &str {
+    version.strip_prefix('v').unwrap_or(version)
+}
+
+/// The first version that `prefix` allows: `2` stands for `v2.0.0`.
+fn whole(prefix: &str) -> String {
+    let missing = 2_usize.saturating_sub(prefix.matches('.').count());
+    format!("v{prefix}{}", ".0".repeat(missing))
+}
+
+fn read_pin(text: &str) -> Option<Pin> {
+    match text {
+        "auto" => return Some(Pin::Any),
+        "latest" => return Some(Pin::Latest),
+        _ => {}
     }
+    let bare = bare(text);
     if is_module_version(text) {
-        let bare = text.strip_prefix('v').unwrap_or(text);
         return Some(Pin::Exact(format!("v{bare}")));
     }
-    let bare = text.strip_prefix('v').unwrap_or(text);
-    let numbers = bare.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    numbers.then_some(Pin::Prefix(text))
+    let mut parts = bare.split('.');
+    let numbers = parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    (numbers && bare.matches('.').count() < 2).then(|| Pin::Prefix(bare.to_owned()))
 }
 
 /// Whether `text` is a whole version that is safe to hand to Go: nothing of it is a flag, a path or a query.
-fn is_module_version(text: &str) -> bool {
+pub(crate) fn is_module_version(text: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
     text.chars().all(safe) && text.parse::<ModuleVersion>().is_ok()
 }
@@ -276,7 +489,10 @@ fn is_package_path(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sources::{FilePin, Level};
     use super::*;
+
+    const GOPLS: &str = "golang.org/x/tools/gopls";
 
     fn row(module: &str, package: &str, version: &str, h1: &str) -> LockedTool {
         LockedTool {
@@ -288,17 +504,51 @@ mod tests {
         }
     }
 
+    /// What is given; by default nothing is pinned, and no Go can be fetched.
+    #[derive(Default)]
+    struct Given {
+        settings: BTreeMap<String, ToolSetting>,
+        levels: [Level; 3],
+        row: Option<LockedTool>,
+        fetches: bool,
+    }
+
+    impl Given {
+        fn setting(pin: Option<ToolSetting>, name: &str) -> Self {
+            Self { settings: pin.map(|pin| (name.to_owned(), pin)).into_iter().collect(), ..Self::default() }
+        }
+
+        fn file(mut self, level: usize, name: &str, version: &str, from: &str) -> Self {
+            let pin = FilePin { version: version.into(), package: None, from: from.into() };
+            self.levels[level].entry(name.to_owned()).or_default().push(pin);
+            self
+        }
+
+        fn choose(self, name: &str, gos: &[&str]) -> Result<Wanted, ToolchainError> {
+            let served: Vec<GoVersion> = gos.iter().map(|go| go.parse().unwrap()).collect();
+            let compat = Compat::built_in();
+            let lock = self.row.map(|row| LockFile { schema: 1, tools: [(name.to_owned(), row)].into() });
+            let fetchable = if self.fetches { compat.builders.as_slice() } else { &[] };
+            let words = gos.iter().map(|go| format!("Go {go}")).collect::<Vec<_>>().join(" and ");
+            let inputs = Inputs {
+                settings: &self.settings,
+                files: &FilePins { levels: self.levels.into() },
+                lock: lock.as_ref(),
+                compat,
+                gos: Gos { served: &served, own: served[0], fetchable },
+                served: &words,
+            };
+            choose(inputs).into_iter().find(|choice| choice.name == name).unwrap().wanted
+        }
+    }
+
     fn choice(
         name: &str,
         pin: Option<ToolSetting>,
         row: Option<LockedTool>,
         go: &str,
     ) -> Result<Wanted, ToolchainError> {
-        let pins = pin.map(|pin| (name.to_owned(), pin)).into_iter().collect();
-        let lock = row.map(|row| LockFile { schema: 1, tools: [(name.to_owned(), row)].into() });
-        let compat = Compat::built_in();
-        let inputs = Inputs { pins: &pins, lock: lock.as_ref(), compat, go: go.parse().unwrap() };
-        choose(inputs).into_iter().find(|choice| choice.name == name).unwrap().wanted
+        Given { row, ..Given::setting(pin, name) }.choose(name, &[go])
     }
 
     fn version(text: &str) -> Option<ToolSetting> {
@@ -307,8 +557,8 @@ mod tests {
 
     fn dlv(version: &str) -> Option<LockedTool> {
         let table = &Compat::built_in().tools["dlv"];
-        let h1 = table.sum(version).unwrap_or("h1:unknown");
-        Some(row(&table.module, &table.package, version, h1))
+        let (module, package) = table.paths(version);
+        Some(row(module, package, version, table.sum(version).unwrap_or("h1:unknown")))
     }
 
     #[test]
@@ -319,19 +569,26 @@ mod tests {
             (version("v1.27.0"), None, "1.26.8", Ok("v1.27.0"), "an exact pin"),
             (version("1.27.0"), None, "1.26.8", Ok("v1.27.0"), "without its v"),
             (version("1.26"), None, "1.26.8", Ok("v1.26.3"), "a partial pin"),
-            (version("v1.2"), None, "1.26.8", Err("PIN"), "a partial pin ends at a dot"),
+            (version("1"), None, "1.26.8", Ok("v1.27.1"), "a major version alone"),
+            (version("v1.2"), None, "1.26.8", Ok("open v1.2"), "a partial pin ends at a dot: the table has no v1.2.x"),
+            (version("v1.28"), None, "1.26.8", Ok("open v1.28"), "newer than the table"),
+            (version("v1.21"), None, "1.26.8", Err("PIN"), "what the table knows of it does not work"),
             (version("v1.28.0"), None, "1.28.0", Ok("v1.28.0"), "a version newer than the table may be pinned"),
             (version("v1.27.1"), None, "1.24.3", Err("PIN"), "today's newest dlv is refused for a Go that it rejects"),
+            (version("v1.27.1"), dlv("v1.27.1"), "1.24.3", Err("PIN"), "locked or not: an update would not mend it"),
+            (version("latest"), None, "1.26.8", Ok("open latest"), "upstream's newest is looked up"),
+            (version("latest"), dlv("v1.27.0"), "1.26.8", Ok("v1.27.0"), "and then held by the lock"),
             (None, None, "1.30.0", Err("FITS"), "no version of the table knows that Go"),
             (None, dlv("v1.27.0"), "1.26.8", Ok("v1.27.0"), "the lock is kept, newer or not"),
             (version("1.27"), dlv("v1.27.0"), "1.26.8", Ok("v1.27.0"), "the lock satisfies the pin"),
             (version("1.26"), dlv("v1.27.0"), "1.26.8", Err("DRIFT"), "the lock does not satisfy the pin"),
             (None, dlv("v1.27.1"), "1.24.3", Err("DRIFT"), "the lock does not work with this Go"),
-            (version("latest"), None, "1.26.8", Err("INVALID"), "no version"),
+            (version("newest"), None, "1.26.8", Err("INVALID"), "no version"),
             (version("-x"), None, "1.26.8", Err("INVALID"), "no flag"),
             (version("v1.27.1/../x"), None, "1.26.8", Err("INVALID"), "no path"),
         ] {
             let found = match choice("dlv", pin, lock, go) {
+                Ok(wanted) if wanted.open.is_some() => Ok(format!("open {}", wanted.version)),
                 Ok(wanted) => Ok(wanted.version),
                 Err(ToolchainError::PinCannotWork { fitting, .. }) if !fitting.is_empty() => Err("PIN"),
                 Err(ToolchainError::NoVersionFits { .. }) => Err("FITS"),
@@ -344,9 +601,73 @@ mod tests {
     }
 
     #[test]
+    fn the_stronger_kind_of_pin_decides() {
+        let all = || {
+            Given::setting(version("v0.22.0"), "gopls")
+                .file(0, "gopls", "v0.21.1", "go.mod")
+                .file(1, "gopls", "v0.20.0", ".bingo/gopls.mod")
+                .file(2, "gopls", "0.19", "mise.toml")
+        };
+        let mut given = all();
+        assert_eq!(given.choose("gopls", &["1.26.8"]).unwrap().version, "v0.22.0");
+        let expected =
+            [("v0.21.1", "pinned in go.mod"), ("v0.20.0", "pinned in .bingo/gopls.mod"), ("v0.19.1", "mise.toml")];
+        for (level, (version, why)) in expected.into_iter().enumerate() {
+            given = all();
+            given.settings.clear();
+            given.levels[..level].iter_mut().for_each(BTreeMap::clear);
+            let wanted = given.choose("gopls", &["1.26.8"]).unwrap();
+            assert_eq!(wanted.version, version);
+            assert!(wanted.why.contains(why), "{}", wanted.why);
+        }
+        given = all();
+        given.settings.insert("gopls".to_owned(), ToolSetting::Version("auto".to_owned()));
+        assert_eq!(given.choose("gopls", &["1.26.8"]).unwrap().version, "v0.23.0", "auto says that files do not count");
+        let wanted = Given::default().file(2, "staticcheck", "2025.1.1", ".tool-versions");
+        assert_eq!(wanted.choose("staticcheck", &["1.24.3"]).unwrap().version, "v0.6.1", "a release by its own name");
+    }
+
+    #[test]
+    fn modules_that_want_different_tools() {
+        let both =
+            |a: &str, b: &str| Given::default().file(0, "goimports", a, "a/go.mod").file(0, "goimports", b, "b/go.mod");
+        assert_eq!(both("v0.36.0", "v0.36.0").choose("goimports", &["1.26.8"]).unwrap().version, "v0.36.0");
+        let conflict = both("v0.36.0", "v0.42.0").choose("goimports", &["1.26.8"]).unwrap_err();
+        assert_eq!(
+            conflict.to_string(),
+            "choose a version of goimports: v0.36.0 in a/go.mod and v0.42.0 in b/go.mod exclude each other"
+        );
+        let none = Given::default().choose("dlv", &["1.26.8", "1.22.12"]).unwrap_err();
+        assert!(none.to_string().contains("Go 1.26.8 and Go 1.22.12"), "{none}");
+        assert_eq!(
+            Given::default().choose("dlv", &["1.26.8", "1.24.1"]).unwrap().version,
+            "v1.26.3",
+            "one set for both"
+        );
+    }
+
+    #[test]
+    fn a_newer_go_builds_where_one_can_be_fetched() {
+        let wanted = |fetches: bool, name: &str, pin: Option<ToolSetting>| {
+            Given { fetches, ..Given::setting(pin, name) }.choose(name, &["1.24.3"])
+        };
+        let fetched = wanted(true, "gopls", None).unwrap();
+        assert_eq!((fetched.version.as_str(), fetched.builder.name().as_str()), ("v0.21.1", "go1.27.4"));
+        assert!(fetched.why.ends_with("built by go1.27.4, which is fetched for it"), "{}", fetched.why);
+        let local = wanted(false, "gopls", None).unwrap();
+        assert_eq!((local.version.as_str(), local.builder.name().as_str()), ("v0.20.0", "go1.24.3"));
+        assert!(local.why.contains("v0.21.1 needs a newer Go to build it"), "{}", local.why);
+        let unasked = wanted(true, "goimports", None).unwrap();
+        assert_eq!(unasked.builder.name(), "go1.24.3", "no Go is fetched for what gains nothing by it");
+        let pinned = wanted(true, "goimports", version("v0.49.0")).unwrap();
+        assert_eq!(pinned.builder.name(), "go1.27.4", "but for what is pinned");
+        assert!(matches!(wanted(false, "goimports", version("0.49")), Err(ToolchainError::PinCannotWork { .. })));
+    }
+
+    #[test]
     fn the_table_is_the_root_of_trust_for_its_tools() {
-        let table = &Compat::built_in().tools["dlv"];
-        let forged = row(&table.module, &table.package, "v1.27.1", "h1:forged");
+        let (module, package) = Compat::built_in().tools["dlv"].paths("v1.27.1");
+        let forged = row(module, package, "v1.27.1", "h1:forged");
         assert!(matches!(choice("dlv", None, Some(forged), "1.26.8"), Err(ToolchainError::ChecksumMismatch { .. })));
         let elsewhere = row("evil.example/dlv", "evil.example/dlv", "v1.27.1", "h1:x");
         assert!(matches!(choice("dlv", None, Some(elsewhere), "1.26.8"), Err(ToolchainError::Drifted { .. })));
@@ -362,11 +683,16 @@ mod tests {
         };
         let wanted = choice("t", package("v1.2.3"), None, "1.26.8").unwrap();
         assert_eq!((wanted.module, wanted.h1), (None, None), "nothing is known of it yet");
-        let locked = row("a.example/t", "a.example/t/cmd/t", "v1.2.3", "h1:x");
-        let wanted = choice("t", package("v1.2.3"), Some(locked), "1.26.8").unwrap();
+        let locked = || row("a.example/t", "a.example/t/cmd/t", "v1.2.3", "h1:x");
+        let wanted = choice("t", package("v1.2.3"), Some(locked()), "1.26.8").unwrap();
         assert_eq!(wanted.module.as_deref(), Some("a.example/t"));
         assert!(!wanted.h1.unwrap().from_table, "a lock file is no root of trust");
-        assert!(matches!(choice("t", package("v1.2"), None, "1.26.8"), Err(ToolchainError::PinInvalid { .. })));
+        for text in ["latest", "auto", "v1.2"] {
+            let open = choice("t", package(text), None, "1.26.8").unwrap().open.unwrap();
+            assert!(open.allows("v1.2.9"), "{text}");
+            assert_eq!(open.allows("v1.20.0"), text != "v1.2", "{text}");
+            assert_eq!(choice("t", package(text), Some(locked()), "1.26.8").unwrap().version, "v1.2.3", "{text}");
+        }
         assert!(matches!(choice("t", version("v1.2.3"), None, "1.26.8"), Err(ToolchainError::ToolUnknown { .. })));
         for (name, package) in [
             ("t", "-toolexec=x"),
@@ -382,5 +708,40 @@ mod tests {
         // The name of a known tool with another package is another tool: the table does not vouch for it.
         let own = choice("gopls", package("v1.2.3"), None, "1.26.8").unwrap();
         assert_eq!((own.package.as_str(), own.h1), ("a.example/t/cmd/t", None));
+    }
+
+    #[test]
+    fn both_major_versions_of_a_tool_have_their_paths() {
+        let path = |text: &str| {
+            let wanted = choice("golangci-lint", version(text), None, "1.26.8").unwrap();
+            (wanted.module.unwrap(), wanted.version)
+        };
+        let v1 = "github.com/golangci/golangci-lint";
+        let v2 = "github.com/golangci/golangci-lint/v2";
+        for (pin, module, chosen) in [
+            ("auto", v2, "v2.15.0"),
+            ("1", v1, "v1.64.8"),
+            ("v1.64.8", v1, "v1.64.8"),
+            ("2.11", v2, "v2.11.4"),
+            ("1.65", v1, "1.65"),
+            ("2.99", v2, "2.99"),
+            ("latest", v2, "latest"),
+        ] {
+            assert_eq!(path(pin), (module.to_owned(), chosen.to_owned()), "{pin}");
+        }
+        // Named by its old path, the tool stays on it.
+        let old = ToolSetting::Package { package: format!("{v1}/cmd/golangci-lint"), version: "auto".to_owned() };
+        assert_eq!(choice("golangci-lint", Some(old), None, "1.26.8").unwrap().version, "v1.64.8");
+    }
+
+    #[test]
+    fn what_was_looked_up_completes_a_choice() {
+        let compat = Compat::built_in();
+        let go: GoVersion = "1.26.8".parse().unwrap();
+        let mut wanted = choice("gopls", version("latest"), None, "1.26.8").unwrap();
+        let resolved = Resolved { version: "v0.22.0".into(), module: GOPLS.into(), builder: go };
+        complete(&mut wanted, resolved, compat, go);
+        assert_eq!((wanted.version.as_str(), wanted.open.as_ref()), ("v0.22.0", None));
+        assert!(wanted.h1.unwrap().from_table, "the table vouches for what it lists");
     }
 }

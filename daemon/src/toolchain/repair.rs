@@ -202,6 +202,7 @@ mod tests {
             module: Some("m".into()),
             package: "m/cmd".into(),
             version: version.into(),
+            open: None,
             h1: None,
             builder: "1.26.8".parse().unwrap(),
             sha256: None,
@@ -227,6 +228,9 @@ mod tests {
     fn asked(choice: Result<Wanted, ToolchainError>) -> Asked {
         let local = GoInstall { root: "/go".into(), version: "1.26.8".parse().unwrap() };
         Asked {
+            served: vec![local.version],
+            fetchable: Vec::new(),
+            left_out: Vec::new(),
             go: EffectiveGo { version: local.version, local },
             place: LockPlace { path: "/lock".into(), shared: false },
             lock: None,

@@ -103,6 +103,14 @@ pub struct ModuleVersion {
     pre: Option<String>,
 }
 
+impl ModuleVersion {
+    /// Whether it is a release, and neither a pre-release nor a commit.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        self.pre.is_none()
+    }
+}
+
 impl FromStr for ModuleVersion {
     type Err = VersionError;
 

@@ -54,7 +54,8 @@ pub(crate) fn view(asked: &Result<Asked, ToolchainError>, active: Option<&Active
         }
         Ok(asked) => {
             let tools = asked.choices.iter().map(|choice| status(choice, asked, active, bin)).collect();
-            let errors = asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().err()).map(reason).collect();
+            let errors = asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().err());
+            let errors = asked.left_out.iter().chain(errors).map(reason).collect();
             finish(tools, active, bin, Some(asked.go.name()), errors)
         }
     }
@@ -249,6 +250,7 @@ mod tests {
             module: Some("m".into()),
             package: "m/gopls".into(),
             version: "v2".into(),
+            open: None,
             h1: None,
             builder: local.version,
             sha256: sha256.map(str::to_owned),
@@ -263,6 +265,9 @@ mod tests {
             binaries,
         };
         Asked {
+            served: vec![local.version],
+            fetchable: Vec::new(),
+            left_out: Vec::new(),
             go: EffectiveGo { version: local.version, local },
             place: LockPlace { path: "/lock".into(), shared: true },
             lock: Some(LockFile { schema: 1, tools: [("gopls".to_owned(), row)].into() }),
@@ -274,7 +279,7 @@ mod tests {
     fn states_follow_from_what_is_asked_and_what_is_there() {
         use ToolState::{Drifted, Failed, Missing, Verified};
         let drift = || Err(ToolchainError::Drifted { tool: "gopls".into(), why: "the lock file has v1".into() });
-        let no_fit = || Err(ToolchainError::NoVersionFits { tool: "gopls".into(), go: "1.40".parse().unwrap() });
+        let no_fit = || Err(ToolchainError::NoVersionFits { tool: "gopls".into(), go: "Go 1.40".into(), many: false });
         let (v1, v2) = (installed_tool("v1"), installed_tool("v2"));
         let other_builder = InstalledTool { differs_from: Some("00".into()), ..v2.clone() };
         let (sha256, h1) = (Some(VerifiedBy::Sha256), Some(VerifiedBy::H1));

@@ -1,8 +1,9 @@
 //! One open folder: its settings, read again when their files change.
 //!
-//! Not here: what is done with the settings (`hooks`, `toolchain`), and trust.
+//! Not here: what is done with the settings (`hooks`, `toolchain`).
 
 pub mod files;
+pub mod trust;
 
 use std::sync::Arc;
 

@@ -59,6 +59,8 @@ export type ClientOptions = {
   kind: ClientKind;
   /** Whether the user trusts the workspace folders of this session. */
   trusted: boolean;
+  /** Whether somebody sits in front of it: the command line has a terminal on its standard input. */
+  terminal: boolean;
   /** The environment in which work of this session runs. Kept in memory only. */
   environment: Record<string, string>;
   /** The folder from which relative paths of this session count. */
@@ -445,6 +447,18 @@ export type ListRunsParams = {
   hook: HookName | null;
 };
 
+/** A tool of the lock file before and after an update. */
+export type LockChange = {
+  /** The tool. */
+  tool: string;
+  /** The locked version before; none where it is new. */
+  before: string | null;
+  /** The locked version now; none where nobody asks for the tool any more. */
+  after: string | null;
+  /** The platforms whose binaries were added. */
+  platforms: Array<string>;
+};
+
 /** A piece of a log. */
 export type LogPiece = {
   /** Reads in the order in which they were made. */
@@ -510,6 +524,8 @@ export type OperationResult = {
   report: ToolsReport;
   /** Things worth telling, such as a lock file that was written. */
   notes: Array<string>;
+  /** What an update did to the lock file, by tool. */
+  changes: Array<LockChange>;
 };
 
 /** The state of a debug port. */
@@ -1024,6 +1040,8 @@ export type UpdateToolsParams = {
   workspace: string;
   /** One tool, else all. */
   name: string | null;
+  /** Whether a `.devcontainer` folder may be made for the lock file where the repository has none. */
+  createFolder: boolean;
 };
 
 /** One variable. */
@@ -1242,10 +1260,16 @@ export const ERROR_CODES = {
   BUR412: "disk-full",
   /** The tool is not known by that name. */
   BUR413: "tool-unknown",
+  /** Pins of one tool exclude each other. */
+  BUR414: "pins-conflict",
   /** The operation on the tools was cancelled. */
   BUR415: "tools-cancelled",
+  /** A file that pins tools cannot be read. */
+  BUR416: "pin-file",
   /** A build of the same sources gave another binary. */
   BUR417: "not-reproduced",
+  /** Nobody agreed to write into this repository. */
+  BUR418: "consent-needed",
   /** All debug ports are taken. */
   BUR501: "ports-taken",
   /** The port is held by another process. */

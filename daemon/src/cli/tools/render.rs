@@ -1,7 +1,8 @@
 //! What the tools look like on a terminal. Pure, but for the printing itself.
 
 use burrow_protocol::toolchain::{
-    ActionCost, OperationResult, RepairAction, RepairPlan, RepairVerb, ToolState, ToolStatus, ToolsReport, VerifiedBy,
+    ActionCost, LockChange, OperationResult, RepairAction, RepairPlan, RepairVerb, ToolState, ToolStatus, ToolsReport,
+    VerifiedBy,
 };
 
 use crate::cli::exit::ExitStatus;
@@ -41,6 +42,9 @@ pub(super) fn print_result(printer: Printer, result: &OperationResult) {
     if printer.is_json() {
         return printer.json(result);
     }
+    for change in &result.changes {
+        printer.note(&change_line(change));
+    }
     for note in &result.notes {
         printer.note(&format!("note: {note}"));
     }
@@ -63,6 +67,19 @@ pub(crate) fn lines(tools: &[ToolStatus], why: bool) -> Vec<String> {
         format!("{}  {rest}", columns.join("  ")).trim_end().to_owned()
     };
     rows.iter().zip(tools).map(line).collect()
+}
+
+/// What an update did to one tool of the lock file.
+fn change_line(change: &LockChange) -> String {
+    let tool = &change.tool;
+    let line = match (&change.before, &change.after) {
+        (Some(before), Some(after)) if before == after => format!("{tool} {after} stays"),
+        (Some(before), Some(after)) => format!("{tool} {before} -> {after}"),
+        (None, Some(after)) => format!("{tool} {after} is new"),
+        (Some(before), None) => format!("{tool} {before} is no longer asked for"),
+        (None, None) => tool.clone(),
+    };
+    if change.platforms.is_empty() { line } else { format!("{line}, locked for {}", change.platforms.join(" and ")) }
 }
 
 fn plan_lines(plan: &RepairPlan) -> Vec<String> {
@@ -156,6 +173,23 @@ mod tests {
         activate: the new set becomes active
         ");
         assert_eq!(plan_lines(&RepairPlan { actions: Vec::new() }), ["nothing to do"]);
+    }
+
+    #[test]
+    fn an_update_tells_before_and_after() {
+        let line = |before: Option<&str>, after: Option<&str>, platforms: &[&str]| {
+            change_line(&LockChange {
+                tool: "dlv".into(),
+                before: before.map(str::to_owned),
+                after: after.map(str::to_owned),
+                platforms: platforms.iter().map(|platform| (*platform).to_owned()).collect(),
+            })
+        };
+        let both = ["linux/amd64", "linux/arm64"];
+        assert_eq!(line(Some("v1"), Some("v2"), &both), "dlv v1 -> v2, locked for linux/amd64 and linux/arm64");
+        assert_eq!(line(Some("v1"), Some("v1"), &[]), "dlv v1 stays");
+        assert_eq!(line(None, Some("v1"), &both[..1]), "dlv v1 is new, locked for linux/amd64");
+        assert_eq!(line(Some("v1"), None, &[]), "dlv v1 is no longer asked for");
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub struct Burrow {
     pub rerun_on_change: bool,
     /// The debug ports.
     pub debug: DebugSettings,
+    /// Whether tools that are not in order are brought in order by themselves.
+    pub auto_repair: bool,
     /// How programs are built and started again when their files change.
     pub reload: ReloadSettings,
 }
@@ -268,9 +270,10 @@ impl Reader<'_> {
         self.settings.burrow.rerun_on_change = self.take(node, "rerunOnChange", Node::decode).unwrap_or_default();
         // What is not understood opens no port: a mistake leaves the loopback interface.
         self.settings.burrow.debug = self.take(node, "debug", Node::decode).unwrap_or_default();
+        self.settings.burrow.auto_repair = self.take(node, "autoRepair", Node::decode).unwrap_or_default();
         self.settings.burrow.reload = self.take(node, "reload", Node::decode).unwrap_or_default();
         for (key, node) in properties {
-            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "reload" | "debug") {
+            if !matches!(key, "hooks" | "tools" | "secrets" | "rerunOnChange" | "autoRepair" | "reload" | "debug") {
                 self.tell(&node.fault("there is no such setting"));
             }
         }

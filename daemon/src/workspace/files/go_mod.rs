@@ -12,6 +12,21 @@ pub struct GoMod {
     pub go: Option<String>,
     /// The `toolchain` line's name, such as `go1.26.8`: the Go that the module prefers.
     pub toolchain: Option<String>,
+    /// The packages of its `tool` lines.
+    pub tools: Vec<String>,
+    /// The modules that it requires, each with its version.
+    pub requires: Vec<(String, String)>,
+}
+
+impl GoMod {
+    /// The version at which the module with `package` is required; the longest path that fits is that module's.
+    #[must_use]
+    pub fn version_of(&self, package: &str) -> Option<&str> {
+        let holds =
+            |module: &str| package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let fitting = self.requires.iter().filter(|(module, _)| holds(module));
+        fitting.max_by_key(|(module, _)| module.len()).map(|(_, version)| version.as_str())
+    }
 }
 
 /// A line that is no go.mod or go.work line.
@@ -35,6 +50,8 @@ pub fn parse(text: &str) -> Result<GoMod, GoLineError> {
             "module" => file.module = Some(directive.single()?),
             "go" => file.go = Some(directive.single()?),
             "toolchain" => file.toolchain = Some(directive.single()?),
+            "tool" => file.tools.push(directive.single()?),
+            "require" => file.requires.extend(directive.required()),
             _ => {}
         }
     }
@@ -47,6 +64,8 @@ pub(super) struct Directive {
     line: usize,
     pub(super) verb: String,
     pub(super) values: Vec<String>,
+    /// What stands behind `//`, trimmed.
+    pub(super) comment: String,
 }
 
 impl Directive {
@@ -59,6 +78,14 @@ impl Directive {
             _ => Err(GoLineError { line, problem: "one value is expected here" }),
         }
     }
+
+    /// The module and version of a `require` line.
+    pub(super) fn required(&self) -> Option<(String, String)> {
+        match self.values.as_slice() {
+            [module, version] => Some((module.clone(), version.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// The directives of a go.mod or go.work, blocks taken apart.
@@ -67,7 +94,7 @@ pub(super) fn directives(text: &str) -> Result<Vec<Directive>, GoLineError> {
     let mut block: Option<(usize, String)> = None;
     for (index, text) in text.lines().enumerate() {
         let line = index + 1;
-        let mut words = words(text).map_err(|problem| GoLineError { line, problem })?;
+        let (mut words, comment) = words(text).map_err(|problem| GoLineError { line, problem })?;
         if words.is_empty() {
             continue;
         }
@@ -75,7 +102,7 @@ pub(super) fn directives(text: &str) -> Result<Vec<Directive>, GoLineError> {
             if words == [")"] {
                 block = None;
             } else {
-                directives.push(Directive { line, verb: verb.clone(), values: words });
+                directives.push(Directive { line, verb: verb.clone(), values: words, comment });
             }
             continue;
         }
@@ -83,7 +110,7 @@ pub(super) fn directives(text: &str) -> Result<Vec<Directive>, GoLineError> {
         if words == ["("] {
             block = Some((line, verb));
         } else {
-            directives.push(Directive { line, verb, values: words });
+            directives.push(Directive { line, verb, values: words, comment });
         }
     }
     match block {
@@ -92,13 +119,13 @@ pub(super) fn directives(text: &str) -> Result<Vec<Directive>, GoLineError> {
     }
 }
 
-/// The words of one line: bare, in double quotes or in backquotes; a comment ends the line.
-fn words(line: &str) -> Result<Vec<String>, &'static str> {
+/// The words of one line, bare, in double quotes or in backquotes; and the comment that ends it.
+fn words(line: &str) -> Result<(Vec<String>, String), &'static str> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while let Some(first) = rest.chars().next() {
-        if rest.starts_with("//") {
-            break;
+        if let Some(comment) = rest.strip_prefix("//") {
+            return Ok((words, comment.trim().to_owned()));
         }
         let (word, after) = match first {
             '"' => quoted(&rest[1..])?,
@@ -115,7 +142,7 @@ fn words(line: &str) -> Result<Vec<String>, &'static str> {
         words.push(word);
         rest = after.trim_start();
     }
-    Ok(words)
+    Ok((words, String::new()))
 }
 
 /// Where a bare word ends: at white space, a parenthesis or a comment.
@@ -146,7 +173,20 @@ mod tests {
     use super::*;
 
     fn mod_of(module: Option<&str>, go: Option<&str>, toolchain: Option<&str>) -> GoMod {
-        GoMod { module: module.map(str::to_owned), go: go.map(str::to_owned), toolchain: toolchain.map(str::to_owned) }
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        GoMod { module: owned(module), go: owned(go), toolchain: owned(toolchain), ..GoMod::default() }
+    }
+
+    #[test]
+    fn tools_and_the_versions_that_they_have() {
+        let file = parse(
+            "module m\ntool golang.org/x/tools/cmd/goimports\ntool (\n\ta.example/x/cmd/y\n)\nrequire (\n\tgolang.org/x v0.1.0\n\t\
+             golang.org/x/tools v0.36.0 // indirect\n)\nrequire golang.org/x/toolsmith v1.0.0\n",
+        )
+        .unwrap();
+        assert_eq!(file.tools, ["golang.org/x/tools/cmd/goimports", "a.example/x/cmd/y"]);
+        assert_eq!(file.version_of("golang.org/x/tools/cmd/goimports"), Some("v0.36.0"), "the longest path that fits");
+        assert_eq!(file.version_of("a.example/x/cmd/y"), None, "a tool of the module itself, or of a replaced one");
     }
 
     #[test]
@@ -157,11 +197,11 @@ mod tests {
             ("go 1.26.0 // newest\n\ttoolchain go1.26.8", mod_of(None, Some("1.26.0"), Some("go1.26.8")), "comments"),
             ("module \"a b\"\ngo `1.20`", mod_of(Some("a b"), Some("1.20"), None), "both kinds of quotes"),
             (
-                "require (\n\tgo 1.99\n\tx v1 // indirect\n)\ngo 1.22",
+                "exclude (\n\tgo 1.99\n\tx v1 // indirect\n)\ngo 1.22",
                 mod_of(None, Some("1.22"), None),
                 "blocks are apart",
             ),
-            ("require(\n toolchain v1\n)\n", mod_of(None, None, None), "a block without a space before it"),
+            ("retract(\n toolchain v1\n)\n", mod_of(None, None, None), "a block without a space before it"),
             ("// go 1.9\r\ngo 1.22\r\n", mod_of(None, Some("1.22"), None), "Windows line ends"),
             ("frobnicate a b c\ngo 1.22", mod_of(None, Some("1.22"), None), "a directive of the future is skipped"),
             ("go 1.22// no space", mod_of(None, Some("1.22"), None), "a comment needs no space before it"),

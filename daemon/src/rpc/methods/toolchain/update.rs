@@ -6,5 +6,5 @@ use crate::rpc::{Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: UpdateToolsParams) -> Result<StartedOperation> {
     let workspace = session.workspace(&params.workspace)?;
-    Ok(workspace.toolchain.update(session.caller(), params.name).await?)
+    Ok(workspace.toolchain.update(session.caller(), params.name, params.create_folder).await?)
 }

@@ -1,0 +1,113 @@
+//! Workspaces with an older Go, fetched for the test: the tools that fit are installed for real, and work.
+
+use std::time::Duration;
+
+use burrow_protocol::toolchain::ToolsReport;
+use camino::Utf8PathBuf;
+use serde_json::json;
+
+use super::proxy::{LOCK, MODULE, Proxy, binary, tools};
+use crate::sandbox::Sandbox;
+
+/// What is built here is built once a run, with whatever else the machine does.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// GOROOT of the Go `version`, which the machine's own fetches.
+fn fetch(version: &str) -> Utf8PathBuf {
+    let sandbox = Sandbox::new().online().env("GOTOOLCHAIN", version).limit(LIMIT);
+    let mut command = sandbox.command("go");
+    command.args(["env", "GOROOT"]).current_dir("/");
+    Utf8PathBuf::from(sandbox.run(command).exits(0).stdout().trim())
+}
+
+/// A copy of a fixture that has this Go and no other, the tools of `real` from upstream, and the rest as programs that do nothing.
+fn workspace(proxy: &Proxy, goroot: &Utf8PathBuf, real: &[(&str, &str)]) -> Sandbox {
+    let mut pins = tools("v1.0.0");
+    for (name, version) in real {
+        pins[*name] = json!(version);
+    }
+    let sandbox = Sandbox::fixture("hello-api").online().limit(LIMIT).setting("tools", pins);
+    // The fixture may have been opened on this machine, with the tools of another Go.
+    let _ = std::fs::remove_file(sandbox.workspace().join(LOCK));
+    let upstream = std::env::var("GOPROXY").unwrap_or_else(|_| "https://proxy.golang.org,direct".to_owned());
+    sandbox
+        .env("GOPROXY", format!("{},{upstream}", proxy.url()))
+        .env("GONOSUMDB", MODULE)
+        .env("GOTOOLCHAIN", "local")
+        .env("PATH", format!("{goroot}/bin:/usr/bin:/bin"))
+}
+
+fn version(report: &ToolsReport, name: &str) -> String {
+    report.tools.iter().find(|tool| tool.name == name).unwrap().version.clone()
+}
+
+/// The dlv that fits Go 1.24 is installed and debugs a program there; today's newest is refused, with those that do work.
+#[test]
+fn dlv_for_an_older_go_works_and_the_newest_is_refused() {
+    debugs_with("go1.24.13", "v1.27.1", "it works for Go 1.25 to 1.27", "v1.26.3");
+}
+
+fn debugs_with(go: &str, refused: &str, why: &str, fitting: &str) {
+    let (goroot, proxy) = (fetch(go), Proxy::with(&["v1.0.0"]));
+    let sandbox = workspace(&proxy, &goroot, &[("dlv", refused)]);
+    // The fixture's own line asks for Go 1.24.
+    let sandbox = sandbox.write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
+    let run = sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR404 pin-cannot-work]").tells(why);
+    assert!(run.stderr().contains(fitting), "{}", run.whole());
+    let mut pins = tools("v1.0.0");
+    pins["dlv"] = json!("auto");
+    let sandbox = sandbox.setting("tools", pins);
+    // The lock file has the tools that were in order without it.
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    let report: ToolsReport = sandbox.burrow(["tools", "list", "--json"]).exits(0).parse();
+    assert_eq!((report.go.as_deref(), version(&report, "dlv").as_str()), (Some(go), fitting));
+    let tried = sandbox.burrow(["debug", "try"]).exits(0);
+    assert!(tried.stdout().contains("main.go"), "it stopped in the program: {}", tried.whole());
+}
+
+/// As above for a Go before it, and its gopls answers a request there.
+#[test]
+fn tools_for_a_still_older_go_work() {
+    if std::env::var_os("BURROW_TEST_ALL").is_none() {
+        return;
+    }
+    debugs_with("go1.22.12", "v1.27.1", "it works for Go 1.25 to 1.27", "v1.25.2");
+    let (goroot, proxy) = (fetch("go1.22.12"), Proxy::with(&["v1.0.0"]));
+    let sandbox = workspace(&proxy, &goroot, &[("gopls", "auto")]);
+    let sandbox = sandbox.write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    let report: ToolsReport = sandbox.burrow(["tools", "list", "--json"]).exits(0).parse();
+    assert_eq!(version(&report, "gopls"), "v0.16.2");
+    let mut gopls = sandbox.command(binary(&sandbox, "gopls"));
+    gopls.args(["symbols", "main.go"]);
+    let symbols = sandbox.run(gopls).exits(0);
+    assert!(symbols.stdout().contains("main Function"), "{}", symbols.whole());
+}
+
+/// The linters that people use are known by their short names, and are installed for real.
+#[test]
+fn linters_are_installed_by_their_short_names() {
+    if std::env::var_os("BURROW_TEST_ALL").is_none() {
+        return;
+    }
+    let proxy = Proxy::with(&["v1.0.0"]);
+    let mut pins = tools("v1.0.0");
+    pins["staticcheck"] = json!("auto");
+    pins["golangci-lint"] = json!("2");
+    let upstream = std::env::var("GOPROXY").unwrap_or_else(|_| "https://proxy.golang.org,direct".to_owned());
+    let sandbox = Sandbox::fixture("hello-api")
+        .online()
+        .limit(LIMIT)
+        .setting("tools", pins)
+        .env("GOPROXY", format!("{},{upstream}", proxy.url()))
+        .env("GONOSUMDB", MODULE);
+    let _ = std::fs::remove_file(sandbox.workspace().join(LOCK));
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    for (name, args) in [("staticcheck", ["./..."].as_slice()), ("golangci-lint", &["run", "./..."])] {
+        let mut command = sandbox.command(binary(&sandbox, name));
+        command.args(args);
+        let run = sandbox.run(command);
+        assert!(run.whole().len() < 64 * 1024, "it looked at the program: {}", run.whole());
+        run.exits(0);
+    }
+}
