@@ -26,11 +26,12 @@ use tokio_util::task::TaskTracker;
 use crate::coded::{Coded, with_causes};
 use crate::config::Config;
 use crate::container::{self, IdentityError};
-use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Locating, Relays};
+use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Locating, Rebuilder, Relays};
 use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
 use crate::process::Caller;
+use crate::rebuild::{RebuildOrder, Rebuilds};
 use crate::reload::{Finding, GoSource, Reload, ReloadContext};
 use crate::rpc::{ListenError, Listener};
 use crate::toolchain::{Toolchain, ToolchainContext};
@@ -261,6 +262,7 @@ pub async fn run(
         debug_dir: config.state.debug(),
         model: model.clone(),
         source: Arc::clone(&tools) as Arc<dyn DlvSource>,
+        builder: Arc::clone(&tools) as Arc<dyn Rebuilder>,
         relays: relays.handle().clone(),
     });
     let watcher = Arc::new(Watcher::new());
@@ -515,6 +517,18 @@ impl DlvSource for ActiveTools {
             let go_bin = toolchain.go(&caller).await.ok().map(|go| go.bin());
             Ok(DlvTools { dlv, go_bin })
         })
+    }
+}
+
+impl Rebuilder for ActiveTools {
+    fn begin(&self, order: RebuildOrder) -> Rebuilds {
+        let core = self.0.get().and_then(Weak::upgrade);
+        let workspace = core.as_ref().and_then(|core| core.workspace(&order.workspace));
+        match core.zip(workspace) {
+            Some((core, workspace)) => core.reload.rebuild(order, workspace.settings().burrow.reload.clone()),
+            // Closed: nothing is ever built.
+            None => tokio::sync::mpsc::channel(1).1,
+        }
     }
 }
 

@@ -13,13 +13,14 @@ use crate::debug::dap::codec;
 use crate::toolchain;
 use crate::workspace::files::devcontainer::{self, Settings};
 use crate::workspace::files::substitute::{Substitution, substitute};
-use crate::workspace::files::{bingo, go_mod, go_work, mise, tool_versions};
+use crate::workspace::files::{air, bingo, dotenv, glob, go_mod, go_work, mise, tool_versions};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: &[(&str, Target)] = &[
+    ("air_toml", air_toml),
     ("buildinfo", buildinfo),
     ("dap", dap),
     ("devcontainer", devcontainer),
@@ -29,6 +30,23 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("substitution", substitution),
     ("tool_versions", tool_versions),
 ];
+
+/// .air.toml, and the patterns and variables that go with it: no text makes the readers panic, and a mistake has words.
+pub fn air_toml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match air::parse(text) {
+        Ok(file) => {
+            assert!(file.problems.iter().all(|problem| !problem.is_empty()), "a problem without words");
+            for pattern in file.exclude_file.iter().chain(&file.exclude_regex) {
+                let _ = (glob::anchored(pattern), glob::anywhere(pattern));
+            }
+        }
+        Err(error) => assert!(error.starts_with(|first: char| first.is_ascii_digit()), "no place in {error:?}"),
+    }
+    for (name, _) in dotenv::parse(text) {
+        assert!(!name.is_empty() && !name.contains(['=', '\n']), "no name: {name:?}");
+    }
+}
 
 /// A debug client's stream: no bytes make the readers panic or hold more than a message's limit, and what passes through
 /// comes out as it went in.

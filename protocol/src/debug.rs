@@ -179,6 +179,10 @@ wire! {
         /// For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts.
         #[serde(default)]
         pub follow: bool,
+        /// For `dap`: whether a launched program is built and restarted when its files change, where its launch has no
+        /// `reload` attribute; else as the settings say.
+        #[serde(default)]
+        pub reload: Option<bool>,
         /// The absolute path of another dlv than the workspace's.
         #[serde(default)]
         pub dlv: Option<String>,

@@ -12,6 +12,7 @@ mod engine;
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod relay; // the relay against none
+mod reload; // from a save to what runs
 mod report; // samples, and how they are printed
 mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
@@ -39,6 +40,7 @@ fn main() -> Result<()> {
     debugging::first_stop(&home, &mut report)?;
     relay::measure(&home, &mut report)?;
     hooks::overhead(&home, &mut report)?;
+    reload::save_to_run(&home, &mut report)?;
     hooks::many_commands(&home, &mut report)?;
     hooks::throughput(&home, &mut report)?;
     containers::beside_the_reference(&home, &mut report)?;

@@ -4,6 +4,7 @@
 //! it tests and not for a compiler.
 
 mod air;
+mod debugging;
 
 use std::time::Duration;
 

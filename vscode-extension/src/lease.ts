@@ -17,6 +17,7 @@ export function dapLease(workspace: string, more: Partial<LeaseParams>): LeasePa
     headless: null,
     to: null,
     follow: false,
+    reload: null,
     dlv: null,
     flags: [],
     ...more,

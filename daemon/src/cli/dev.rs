@@ -7,8 +7,12 @@ use std::io::Write as _;
 use std::pin::pin;
 
 use anyhow::{Context as _, Result};
+use burrow_protocol::debug::{LeaseEndpoint, LeaseParams, ReleaseParams};
 use burrow_protocol::hooks::LogStream;
-use burrow_protocol::methods::{ReloadFollow, ReloadStart, ReloadStop};
+use burrow_protocol::methods::{
+    DebugLease, DebugRelease, MODEL_CHANGED, ModelSubscribe, NoParams, ReloadFollow, ReloadStart, ReloadStop,
+};
+use burrow_protocol::model::{ModelChange, ModelChanged};
 use burrow_protocol::reload::{
     FollowReloadParams, ReloadEvent, ReloadProgram, StartReloadParams, StartedReload, StopReloadParams,
 };
@@ -36,12 +40,18 @@ pub(crate) struct Args {
     /// Settings of Air [default: .air.toml here or in the workspace]
     #[arg(long, value_name = "FILE")]
     config: Option<Utf8PathBuf>,
+    /// Debug it: lease a port for an editor, whose session then lives through every change
+    #[arg(long, conflicts_with_all = ["config", "args"])]
+    debug: bool,
     /// Arguments of the program
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
+    if args.debug {
+        return debug(&args.packages, context).await;
+    }
     let config = args.config.or_else(|| {
         let folders = [context.cwd(), context.workspace()];
         let files = folders.into_iter().flat_map(|folder| CONFIGS.map(|name| folder.join(name)));
@@ -94,6 +104,55 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
             return Ok(ExitStatus::NoDaemon);
         }
     }
+}
+
+/// Leases a port whose sessions reload, and waits for its end.
+async fn debug(packages: &[Utf8PathBuf], context: &Context) -> Result<ExitStatus> {
+    let programs = programs(packages, false, context)?;
+    let [program] = programs.as_slice() else {
+        context.printer.note("error: a debug session has one program; name one package");
+        return Ok(ExitStatus::Usage);
+    };
+    let mut ends = Ends::catch()?;
+    let mut client = context.connect(Start::IfNeeded).await?;
+    let params = LeaseParams {
+        workspace: context.workspace().to_string(),
+        program: Some(program.name.clone()),
+        cwd: Some(program.dir.clone()),
+        reload: Some(true),
+        ..LeaseParams::default()
+    };
+    let lease = client.call::<DebugLease>(params).await?.lease;
+    let mut leases = client.call::<ModelSubscribe>(NoParams {}).await?.status.leases;
+    if context.printer.is_json() {
+        context.printer.json(&lease);
+    } else {
+        if let LeaseEndpoint::Port { port } = lease.endpoint {
+            context.printer.data(&format!("127.0.0.1:{port}"));
+        }
+        let (name, dir) = (&program.name, &program.dir);
+        let how =
+            format!("connect your editor there, and launch {name} (mode debug, program {dir}); each save restarts it");
+        context.printer.note(&how);
+    }
+    while leases.iter().any(|known| known.id == lease.id) {
+        tokio::select! {
+            told = client.notification() => match told {
+                Some(told) if told.method == MODEL_CHANGED => {
+                    if let ModelChange::Debug { leases: now, .. } = serde_json::from_value::<ModelChanged>(told.params)?.change {
+                        leases = now;
+                    }
+                }
+                Some(_) => {}
+                None => return Ok(ExitStatus::NoDaemon),
+            },
+            () = ends.next() => {
+                client.call::<DebugRelease>(ReleaseParams { id: lease.id.clone() }).await?;
+                return Ok(ExitStatus::Success);
+            }
+        }
+    }
+    Ok(ExitStatus::Success)
 }
 
 /// The signals that ask for the end.

@@ -112,6 +112,11 @@ impl LeaseFolder {
         self.dir.to_string()
     }
 
+    /// Where programs lie that Burrow builds for dlv.
+    pub(super) fn programs(&self) -> Utf8PathBuf {
+        self.dir.join("bin")
+    }
+
     fn record_file(&self) -> Utf8PathBuf {
         self.dir.join("lease.json")
     }
@@ -152,6 +157,7 @@ impl LeaseFolder {
     /// Notes that nothing but the log is left.
     pub(super) fn close(&self) -> Result<(), DurableError> {
         durable::remove_file(&self.socket())?;
+        durable::remove_dir(&self.programs())?;
         match self.record()? {
             Some(record) => durable::replace_json(&self.record_file(), &Record { cleared: true, ..record }),
             None => Ok(()),

@@ -17,6 +17,7 @@ use tokio_util::bytes::BytesMut;
 
 use super::dap::codec;
 use super::follow;
+use super::reload::{Held, Reloads};
 
 /// What a client asked dlv to debug.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,18 +72,26 @@ impl Launched {
     }
 }
 
-/// Passes whole messages on until one of them was a launch or an attach, and the session has heard of it.
+/// Passes whole messages on until one of them was a launch or an attach, and the session has heard of it. A launch that is
+/// to reload is not passed on, but given back.
 pub(super) async fn pass_launch(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     opening: &[u8],
     cwd: &Utf8Path,
     launches: &Launches,
-) -> io::Result<()> {
+    reloads: Option<&Reloads>,
+) -> io::Result<Option<Held>> {
     let mut buffer = BytesMut::from(opening);
     loop {
         while let Ok(Some(frame)) = codec::take_frame(&mut buffer) {
+            let held = reloads.and_then(|reloads| reloads.hold(frame.body(), cwd));
             let launched = Launched::in_frame(frame.body(), cwd);
+            // What is held back is built here, not by dlv.
+            let launched = launched.map(|launched| match held {
+                Some(_) => Launched { output: None, ..launched },
+                None => launched,
+            });
             if let Some(launched) = &launched {
                 let (noted, heard) = oneshot::channel();
                 // A session that is ending notes nothing, and ends dlv.
@@ -90,24 +99,27 @@ pub(super) async fn pass_launch(
                     let _ = heard.await;
                 }
             }
+            if let Some(held) = held {
+                return Ok(Some(held.followed_by(buffer)));
+            }
             match launched {
                 Some(Launched { waits_for: Some(name), .. }) => {
                     let process = tokio::select! {
                         process = follow::find(name, HashSet::new()) => process,
-                        left = leaves(from, &mut buffer) => return left,
+                        left = leaves(from, &mut buffer) => return left.map(|()| None),
                     };
                     to.write_all(&by_number(frame.body(), process.0)?).await?;
-                    return to.write_all(&buffer).await;
+                    return to.write_all(&buffer).await.map(|()| None);
                 }
                 Some(_) => {
                     to.write_all(frame.whole()).await?;
-                    return to.write_all(&buffer).await;
+                    return to.write_all(&buffer).await.map(|()| None);
                 }
                 None => to.write_all(frame.whole()).await?,
             }
         }
         if codec::is_broken(&buffer) || from.read_buf(&mut buffer).await? == 0 {
-            return to.write_all(&buffer).await;
+            return to.write_all(&buffer).await.map(|()| None);
         }
     }
 }
@@ -215,9 +227,9 @@ mod tests {
             // A reader that ends would be a client that goes: the process is there at once.
             let done = if expected {
                 let mut open = rest.chain(Forever);
-                pass_launch(&mut open, &mut passed, b"", "/w".into(), &launches).await
+                pass_launch(&mut open, &mut passed, b"", "/w".into(), &launches, None).await
             } else {
-                pass_launch(&mut rest, &mut passed, b"", "/w".into(), &launches).await
+                pass_launch(&mut rest, &mut passed, b"", "/w".into(), &launches, None).await
             };
             assert_eq!(done.is_ok(), expected, "{why}: {done:?}");
             let text = String::from_utf8(passed).expect("text");
@@ -260,7 +272,7 @@ mod tests {
             });
             let (opening, mut rest) = bytes.split_at(10);
             let mut passed = Vec::new();
-            pass_launch(&mut rest, &mut passed, opening, "/w".into(), &launches).await.expect("passed");
+            pass_launch(&mut rest, &mut passed, opening, "/w".into(), &launches, None).await.expect("passed");
             passed.extend_from_slice(rest);
             drop(launches);
             assert_eq!(passed, bytes, "{why}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burrow_protocol::debug::{HeadlessTarget, LeaseKind, LeaseStatus};
+use burrow_protocol::settings::WhenStopped;
 use camino::Utf8PathBuf;
 use tokio::sync::oneshot;
 
@@ -38,6 +39,17 @@ pub struct LeaseOrder {
     pub dlv: Option<Utf8PathBuf>,
     /// Further flags of dlv.
     pub flags: Vec<String>,
+    /// How a launched program is built and restarted when its files change.
+    pub reload: ReloadRules,
+}
+
+/// How a launched program is built and restarted when its files change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReloadRules {
+    /// Whether a launch that says nothing of `reload` does.
+    pub by_default: bool,
+    /// What a change does to a program that stands at a breakpoint, where the launch does not say.
+    pub when_stopped: WhenStopped,
 }
 
 /// What a lease serves.

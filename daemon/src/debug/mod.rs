@@ -25,6 +25,7 @@ mod launch; // what a client asked dlv to build
 mod log; // what dlv printed
 mod relay; // bytes between a client and dlv
 mod relays; // the runtime that relays run on
+mod reload; // a session whose program is built and restarted when its files change
 mod rules; // what the settings say of leases
 mod sweep; // what a killed daemon left
 
@@ -55,8 +56,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 pub use actor::DebugActor;
 pub use error::DebugError;
-pub use messages::{LeaseOrder, Service};
+pub use messages::{LeaseOrder, ReloadRules, Service};
 pub use relays::Relays;
+pub use reload::Rebuilder;
 pub use rules::Rules;
 pub(crate) use tracing_rights::Tracing;
 pub use upstream::Upstream;
@@ -101,6 +103,8 @@ pub struct DebugContext {
     pub model: Model,
     /// Who knows where dlv is.
     pub source: Arc<dyn DlvSource>,
+    /// Who builds a program again when its files change.
+    pub builder: Arc<dyn Rebuilder>,
     /// The runtime that relays run on: apart from the daemon's, so that neither slows the other.
     pub relays: tokio::runtime::Handle,
 }
@@ -116,7 +120,7 @@ impl Debug {
     /// Takes the ports at once; the rest is the actor's.
     #[must_use]
     pub fn build(context: DebugContext) -> (Self, DebugActor) {
-        let DebugContext { ports, debug_dir, model, source, relays } = context;
+        let DebugContext { ports, debug_dir, model, source, builder, relays } = context;
         let (requests_sender, requests) = mpsc::channel(MAILBOX);
         let (events_sender, events) = mpsc::channel(MAILBOX);
         let earlier = folder::list(&debug_dir);
@@ -126,6 +130,7 @@ impl Debug {
             around: session::Surroundings {
                 debug_dir: debug_dir.clone(),
                 source,
+                builder,
                 relays,
                 workplaces: binaries::Workplaces::default(),
                 events: events_sender,

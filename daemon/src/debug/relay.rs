@@ -23,6 +23,7 @@ use super::dap::OPENING;
 use super::follow;
 use super::launch::{Launches, pass_launch};
 use super::ports::Listening;
+use super::reload::{self, Held, Reloads};
 use super::tcp_table;
 use super::upstream::{Connection, Upstream};
 
@@ -72,6 +73,8 @@ pub(super) enum Mode {
         cwd: Utf8PathBuf,
         /// Whether an attached program is attached to again when it starts anew.
         follow: bool,
+        /// How a launched program is built and restarted when its files change.
+        reloads: Option<Reloads>,
     },
     /// Clients come and go, in DAP or JSON-RPC.
     Many,
@@ -119,7 +122,7 @@ impl Relay {
         };
         let Ok(client) = timeout(unclaimed, door.next()).await else { return RelayEnd::Expired };
         match mode {
-            Mode::One { launches, cwd, follow } => {
+            Mode::One { launches, cwd, follow, reloads } => {
                 drop(door);
                 drop(listening);
                 clients.send_replace(1);
@@ -129,7 +132,7 @@ impl Relay {
                 if follow {
                     follow::serve(client, &upstream, &cwd, &launches).await
                 } else {
-                    serve_one(client, &upstream, &cwd, &launches).await
+                    serve_one(client, &upstream, &cwd, &launches, reloads.as_ref()).await
                 }
             }
             Mode::Many => {
@@ -142,7 +145,13 @@ impl Relay {
     }
 }
 
-async fn serve_one(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
+async fn serve_one(
+    client: DebugClient,
+    upstream: &Upstream,
+    cwd: &Utf8Path,
+    launches: &Launches,
+    reloads: Option<&Reloads>,
+) -> RelayEnd {
     let DebugClient { mut stream, opening } = client;
     let mut dlv = match upstream.dial().await {
         Ok(dlv) => dlv,
@@ -153,11 +162,16 @@ async fn serve_one(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, lau
     };
     // dlv says nothing of its own accord but answers to what comes before a launch: both ways are open meanwhile.
     let passed = match &mut dlv {
-        Connection::Unix(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches).await,
-        Connection::Tcp(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches).await,
+        Connection::Unix(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches, reloads).await,
+        Connection::Tcp(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches, None).await,
     };
     match passed {
-        Ok(()) => copy(stream, dlv).await,
+        Ok(None) => copy(stream, dlv).await,
+        Ok(Some(held)) => match (dlv, reloads) {
+            (Connection::Unix(dlv), Some(reloads)) => reload::serve(stream, dlv, held, reloads).await,
+            // Only dlv's own socket is served so.
+            _ => RelayEnd::DlvLeft,
+        },
         Err(end) => end,
     }
 }
@@ -169,11 +183,12 @@ async fn before_launch(
     opening: &[u8],
     cwd: &Utf8Path,
     launches: &Launches,
-) -> Result<(), RelayEnd> {
+    reloads: Option<&Reloads>,
+) -> Result<Option<Held>, RelayEnd> {
     let (mut client_reader, mut client_writer) = client.split();
     let (mut dlv_reader, mut dlv_writer) = tokio::io::split(dlv);
     let mut buffer = vec![0; BUFFER];
-    let upward = pass_launch(&mut client_reader, &mut dlv_writer, opening, cwd, launches);
+    let upward = pass_launch(&mut client_reader, &mut dlv_writer, opening, cwd, launches, reloads);
     tokio::pin!(upward);
     loop {
         tokio::select! {
@@ -402,7 +417,7 @@ mod tests {
     fn bench(uid: u32, unclaimed: Duration) -> Bench {
         let (launches, mut heard) = mpsc::channel::<(_, tokio::sync::oneshot::Sender<()>)>(1);
         tokio::spawn(async move { while heard.recv().await.is_some() {} });
-        bench_in(Mode::One { launches, cwd: "/".into(), follow: false }, uid, unclaimed)
+        bench_in(Mode::One { launches, cwd: "/".into(), follow: false, reloads: None }, uid, unclaimed)
     }
 
     fn bench_in(mode: Mode, uid: u32, unclaimed: Duration) -> Bench {

@@ -22,6 +22,7 @@ use super::lease::Input;
 use super::messages::{LeaseOrder, Service, SessionEvent};
 use super::ports::Listening;
 use super::relay::{FAREWELL, Mode, Relay, RelayEnd};
+use super::reload::{Rebuilder, Reloads};
 use super::upstream::Upstream;
 use super::{DlvSource, dlv};
 use crate::process::{Ended, Exit, Shim};
@@ -36,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) debug_dir: Utf8PathBuf,
     /// Who knows where dlv is.
     pub(super) source: Arc<dyn DlvSource>,
+    /// Who builds a program again when its files change.
+    pub(super) builder: Arc<dyn Rebuilder>,
     /// Where relays run.
     pub(super) relays: tokio::runtime::Handle,
     /// The folders in which sessions run.
@@ -84,7 +87,15 @@ impl Session {
         let (upstream, mode) = match &self.order.service {
             Service::Dap { follow } => {
                 let (cwd, follow) = (self.order.cwd.clone(), *follow);
-                (Upstream::Unix(folder.socket()), Mode::One { launches: launches_sender, cwd, follow })
+                let reloads = Some(Reloads {
+                    builder: Arc::clone(&self.around.builder),
+                    workspace: self.order.workspace.clone(),
+                    env: self.order.env.clone(),
+                    by_default: self.order.reload.by_default,
+                    when_stopped: self.order.reload.when_stopped,
+                    folder: folder.programs(),
+                });
+                (Upstream::Unix(folder.socket()), Mode::One { launches: launches_sender, cwd, follow, reloads })
             }
             Service::Headless(_) => (Upstream::Unix(folder.socket()), Mode::Many),
             Service::Adopt(to) => (to.clone(), Mode::Many),

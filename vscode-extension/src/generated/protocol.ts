@@ -389,6 +389,11 @@ export type LeaseParams = {
   to: string | null;
   /** For `dap`: where the client attaches by name (`waitFor`), attach again each time a program of that name starts. */
   follow: boolean;
+  /**
+   * For `dap`: whether a launched program is built and restarted when its files change, where its launch has no
+   * `reload` attribute; else as the settings say.
+   */
+  reload: boolean | null;
   /** The absolute path of another dlv than the workspace's. */
   dlv: string | null;
   /** Flags of dlv besides those that say where it listens, such as `--check-go-version=false`. */

@@ -4,12 +4,13 @@
 use burrow_protocol::debug::{LeaseGranted, LeaseKind, LeaseParams};
 use burrow_protocol::error::ErrorCode;
 
-use crate::debug::{LeaseOrder, Rules, Service};
+use crate::debug::{LeaseOrder, ReloadRules, Rules, Service};
 use crate::process::Caller;
 use crate::rpc::{Failure, Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<LeaseGranted> {
     let service = service(&params)?;
+    let asked = params.reload;
     let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, dlv, flags, .. } = params;
     let workspace = session.workspace(&workspace)?;
     let Caller { env: caller, trusted, .. } = session.caller();
@@ -18,7 +19,10 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         let message = format!("lease a debug port for {}: its window does not trust the folder", workspace.path);
         return Err(Failure::new(ErrorCode::BadRequest, message, Some(hint)));
     }
-    let rules = Rules::read(&workspace.settings().burrow.debug, rustix::process::getuid().as_raw())?;
+    let settings = workspace.settings();
+    let rules = Rules::read(&settings.burrow.debug, rustix::process::getuid().as_raw())?;
+    let by_default = asked.unwrap_or(settings.burrow.reload.on_save);
+    let reload = ReloadRules { by_default, when_stopped: settings.burrow.reload.when_stopped };
     let mut environment = (*caller).clone();
     environment.extend(env);
     let cwd = cwd.map_or_else(|| workspace.path.clone(), |cwd| workspace.path.join(cwd));
@@ -36,6 +40,7 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
         env: environment,
         dlv: dlv.map(Into::into),
         flags,
+        reload,
     };
     let closed = session.closed();
     tokio::select! {
