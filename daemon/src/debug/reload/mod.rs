@@ -175,11 +175,11 @@ impl Relaying {
         loop {
             tokio::select! {
                 frame = client.next() => match frame? {
-                    Some(frame) => self.from_client(&frame).await?,
+                    Some(frame) => self.client_said(&frame).await?,
                     None => return Ok(RelayEnd::ClientLeft),
                 },
                 frame = dlv.next() => match frame {
-                    Ok(Some(frame)) => self.from_dlv(&frame).await?,
+                    Ok(Some(frame)) => self.dlv_said(&frame).await?,
                     Ok(None) | Err(_) => {
                         // The client hears of it by the end of the stream.
                         self.to_client.shutdown().await?;
@@ -214,7 +214,7 @@ impl Relaying {
         }
     }
 
-    async fn from_client(&mut self, frame: &Frame) -> io::Result<()> {
+    async fn client_said(&mut self, frame: &Frame) -> io::Result<()> {
         let Ok(mut message) = serde_json::from_slice::<Value>(frame.body()) else {
             return self.to_dlv.write_all(frame.whole()).await;
         };
@@ -242,7 +242,7 @@ impl Relaying {
         self.to_dlv.write_all(frame.whole()).await
     }
 
-    async fn from_dlv(&mut self, frame: &Frame) -> io::Result<()> {
+    async fn dlv_said(&mut self, frame: &Frame) -> io::Result<()> {
         let Ok(message) = serde_json::from_slice::<Value>(frame.body()) else {
             return self.to_client.write_all(frame.whole()).await;
         };
