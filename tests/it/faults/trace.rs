@@ -104,18 +104,19 @@ pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]
     known.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The file that a call is about, below `root`, where its name is the same in every run.
+/// The file that a call is about, below `root`, where its name is the same in every run and strace can aim at it: of two names
+/// it goes by the first. That of a file that is renamed into its place is random, and that of a symlink is only its text.
 fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
-    // `12</path>` for a descriptor, `"/path"` for a name. Of two names strace goes by the first, which may be random.
-    let parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
-    let mut names = parts.filter(|name| name.starts_with('/'));
-    let has_two = call.starts_with("rename") || call.contains("link");
-    let is_random = |name: &str| name.contains("/.burrow-");
-    let first = names.next()?;
-    let name = if has_two && is_random(first) { names.last()? } else { first };
+    if call.starts_with("symlink") {
+        return None;
+    }
+    // `12</path>` for a descriptor, `"/path"` for a name.
+    let mut parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
+    let name = parts.find(|name| name.starts_with('/'))?;
     let path = Utf8Path::new(name).strip_prefix(root).ok()?;
+    let is_random = name.contains("/.burrow-");
     let log = path.as_str() == "state/daemon.log";
-    (!is_random(name) && !log && path.as_str() != "trace").then(|| path.to_string())
+    (!is_random && !log && path.as_str() != "trace").then(|| path.to_string())
 }
 
 #[cfg(test)]
@@ -141,12 +142,7 @@ mod tests {
         let found: Vec<_> = writes(trace, "/s".into(), "5a10").iter().map(Write::to_string).collect();
         assert_eq!(
             found,
-            [
-                "mkdir 1 of state",
-                "write 1 of state/KEY/ledger.jsonl",
-                "write 2 of state/KEY/ledger.jsonl",
-                "rename 1 of state/daemon.json"
-            ]
+            ["mkdir 1 of state", "write 1 of state/KEY/ledger.jsonl", "write 2 of state/KEY/ledger.jsonl"]
         );
     }
 }

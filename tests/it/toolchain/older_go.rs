@@ -6,7 +6,7 @@ use burrow_protocol::toolchain::ToolsReport;
 use camino::Utf8PathBuf;
 use serde_json::json;
 
-use super::proxy::{LOCK, MODULE, Proxy, binary, tools};
+use super::proxy::{HOST, LOCK, Proxy, binary, tools_apart};
 use crate::sandbox::Sandbox;
 
 /// What is built here is built once a run, with whatever else the machine does.
@@ -20,9 +20,16 @@ fn fetch(version: &str) -> Utf8PathBuf {
     Utf8PathBuf::from(sandbox.run(command).exits(0).stdout().trim())
 }
 
+/// The programs that do nothing.
+fn proxy() -> Proxy {
+    let proxy = Proxy::with(&[]);
+    proxy.publish_apart("v1.0.0");
+    proxy
+}
+
 /// A copy of a fixture that has this Go and no other, the tools of `real` from upstream, and the rest as programs that do nothing.
 fn workspace(proxy: &Proxy, goroot: &Utf8PathBuf, real: &[(&str, &str)]) -> Sandbox {
-    let mut pins = tools("v1.0.0");
+    let mut pins = tools_apart("v1.0.0");
     for (name, version) in real {
         pins[*name] = json!(version);
     }
@@ -32,7 +39,7 @@ fn workspace(proxy: &Proxy, goroot: &Utf8PathBuf, real: &[(&str, &str)]) -> Sand
     let upstream = std::env::var("GOPROXY").unwrap_or_else(|_| "https://proxy.golang.org,direct".to_owned());
     sandbox
         .env("GOPROXY", format!("{},{upstream}", proxy.url()))
-        .env("GONOSUMDB", MODULE)
+        .env("GONOSUMDB", HOST)
         .env("GOTOOLCHAIN", "local")
         .env("PATH", format!("{goroot}/bin:/usr/bin:/bin"))
 }
@@ -48,13 +55,13 @@ fn dlv_for_an_older_go_works_and_the_newest_is_refused() {
 }
 
 fn debugs_with(go: &str, refused: &str, why: &str, fitting: &str) {
-    let (goroot, proxy) = (fetch(go), Proxy::with(&["v1.0.0"]));
+    let (goroot, proxy) = (fetch(go), proxy());
     let sandbox = workspace(&proxy, &goroot, &[("dlv", refused)]);
     // The fixture's own line asks for Go 1.24.
     let sandbox = sandbox.write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
     let run = sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR404 pin-cannot-work]").tells(why);
     assert!(run.stderr().contains(fitting), "{}", run.whole());
-    let mut pins = tools("v1.0.0");
+    let mut pins = tools_apart("v1.0.0");
     pins["dlv"] = json!("auto");
     let sandbox = sandbox.setting("tools", pins);
     // The lock file has the tools that were in order without it.
@@ -67,12 +74,10 @@ fn debugs_with(go: &str, refused: &str, why: &str, fitting: &str) {
 
 /// As above for a Go before it, and its gopls answers a request there.
 #[test]
+#[ignore = "slow: part of `make test-all`"]
 fn tools_for_a_still_older_go_work() {
-    if std::env::var_os("BURROW_TEST_ALL").is_none() {
-        return;
-    }
     debugs_with("go1.22.12", "v1.27.1", "it works for Go 1.25 to 1.27", "v1.25.2");
-    let (goroot, proxy) = (fetch("go1.22.12"), Proxy::with(&["v1.0.0"]));
+    let (goroot, proxy) = (fetch("go1.22.12"), proxy());
     let sandbox = workspace(&proxy, &goroot, &[("gopls", "auto")]);
     let sandbox = sandbox.write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
     sandbox.burrow(["tools", "repair"]).exits(0);
@@ -86,12 +91,10 @@ fn tools_for_a_still_older_go_work() {
 
 /// The linters that people use are known by their short names, and are installed for real.
 #[test]
+#[ignore = "slow: part of `make test-all`"]
 fn linters_are_installed_by_their_short_names() {
-    if std::env::var_os("BURROW_TEST_ALL").is_none() {
-        return;
-    }
-    let proxy = Proxy::with(&["v1.0.0"]);
-    let mut pins = tools("v1.0.0");
+    let proxy = proxy();
+    let mut pins = tools_apart("v1.0.0");
     pins["staticcheck"] = json!("auto");
     pins["golangci-lint"] = json!("2");
     let upstream = std::env::var("GOPROXY").unwrap_or_else(|_| "https://proxy.golang.org,direct".to_owned());
@@ -100,7 +103,7 @@ fn linters_are_installed_by_their_short_names() {
         .limit(LIMIT)
         .setting("tools", pins)
         .env("GOPROXY", format!("{},{upstream}", proxy.url()))
-        .env("GONOSUMDB", MODULE);
+        .env("GONOSUMDB", HOST);
     let _ = std::fs::remove_file(sandbox.workspace().join(LOCK));
     sandbox.burrow(["tools", "repair"]).exits(0);
     for (name, args) in [("staticcheck", ["./..."].as_slice()), ("golangci-lint", &["run", "./..."])] {

@@ -15,6 +15,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::sandbox::Sandbox;
 
+pub(super) const HOST: &str = "tools.example.test";
 pub(super) const MODULE: &str = "tools.example.test/tiny";
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 /// The tools that every workspace gets; here they come from the module of the test.
@@ -37,15 +38,26 @@ impl Proxy {
 
     /// Publishes a version of the module, or replaces it, with `main` as the source of each program.
     pub(super) fn publish(&self, version: &str, main: &str) {
-        let folder = self.path().join(MODULE).join("@v");
-        let go_mod = format!("module {MODULE}\n\ngo 1.18\n");
+        let programs = NAMES.map(|name| (format!("cmd/{name}/main.go"), main));
+        self.publish_module(MODULE, version, &programs);
+    }
+
+    /// Publishes each program as a module of its own: where a second proxy is asked for what this one lacks, `go` finds it
+    /// whatever that one says of the shorter paths.
+    pub(super) fn publish_apart(&self, version: &str) {
+        for name in NAMES {
+            self.publish_module(&format!("{HOST}/{name}"), version, &[("main.go".to_owned(), MAIN)]);
+        }
+    }
+
+    fn publish_module(&self, module: &str, version: &str, files: &[(String, &str)]) {
+        let folder = self.path().join(module).join("@v");
+        let go_mod = format!("module {module}\n\ngo 1.18\n");
         write(&folder.join(format!("{version}.info")), &json!({ "Version": version }).to_string());
         write(&folder.join(format!("{version}.mod")), &go_mod);
         let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        let mut files = vec![("go.mod".to_owned(), go_mod.as_str())];
-        files.extend(NAMES.map(|name| (format!("cmd/{name}/main.go"), main)));
-        for (path, text) in files {
-            zip.start_file(format!("{MODULE}@{version}/{path}"), SimpleFileOptions::default()).unwrap();
+        for (path, text) in [("go.mod".to_owned(), go_mod.as_str())].iter().chain(files) {
+            zip.start_file(format!("{module}@{version}/{path}"), SimpleFileOptions::default()).unwrap();
             zip.write_all(text.as_bytes()).unwrap();
         }
         std::fs::File::options()
@@ -78,6 +90,15 @@ impl Proxy {
 pub(crate) fn tools(version: &str) -> Value {
     let tool = |name: &&str| {
         let tool = json!({ "package": format!("{MODULE}/cmd/{name}"), "version": version });
+        ((*name).to_owned(), tool)
+    };
+    NAMES.iter().map(tool).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The same, each from the module that [`Proxy::publish_apart`] made.
+pub(super) fn tools_apart(version: &str) -> Value {
+    let tool = |name: &&str| {
+        let tool = json!({ "package": format!("{HOST}/{name}"), "version": version });
         ((*name).to_owned(), tool)
     };
     NAMES.iter().map(tool).collect::<serde_json::Map<_, _>>().into()
