@@ -66,11 +66,14 @@ test: ## The gate: everything a change must pass
 test-all: ## The gate, and what is slow
 	@tests/gate all
 
+# What `make bench` measures; all where it is empty.
+ROWS ?=
+
 .PHONY: bench
-bench: ## Medians and ratios of what is measured
+bench: ## Medians and ratios of what is measured (ROWS=...: some of it)
 	@tests/require rust cc go
 	$(MAKE) build
-	BURROW_BIN=$(CURDIR)/dist/burrow cargo bench -q --locked --profile dev -p burrow --bench burrow
+	BURROW_BIN=$(CURDIR)/dist/burrow cargo bench -q --locked --profile dev -p burrow --bench burrow -- $(ROWS)
 	tests/vscode/bench
 
 .PHONY: fuzz

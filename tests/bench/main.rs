@@ -1,7 +1,7 @@
 //! `make bench`: what Burrow costs, each figure with the words that define it and the bar that it must stay under.
 //!
 //! The release binary, in folders of its own. It begins with a real `burrow up` from nothing (two minutes, online); all
-//! other figures are taken with what that leaves.
+//! other figures are taken with what that leaves. `make bench ROWS="hook output"` takes those alone.
 
 mod containers; // beside the Dev Containers CLI
 mod daemon; // start, memory, calls
@@ -18,34 +18,60 @@ mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
 mod wire;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8Path;
 
 use home::Home;
 use report::{Report, megabytes};
 
+/// What is measured, in this order, each under the name that chooses it.
+const MEASURES: &[(&str, fn(&Home, &mut Report) -> Result<()>)] = &[
+    ("up", full_up),
+    ("memory", daemon::memory),
+    ("calls", daemon::calls),
+    ("nothing-due", daemon::nothing_due),
+    ("tools", toolchain::in_order),
+    ("install", toolchain::cold_install),
+    ("first-stop", debugging::first_stop),
+    ("relay", relay::measure),
+    ("hook", hooks::overhead),
+    ("reload", reload::save_to_run),
+    ("commands", hooks::many_commands),
+    ("output", hooks::throughput),
+    ("reference", containers::beside_the_reference),
+    ("start", daemon::cold_start),
+];
+
 fn main() -> Result<()> {
+    // Cargo adds `--bench`.
+    let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_known = |name: &String| MEASURES.iter().any(|(known, _)| known == name);
+    if let Some(unknown) = chosen.iter().find(|name| !is_known(name)) {
+        let names: Vec<_> = MEASURES.iter().map(|(name, _)| *name).collect();
+        bail!("there is no measure `{unknown}`; there are {}", names.join(", "));
+    }
     let home = Home::new()?;
     let mut report = Report::default();
     binary(&home.binary, &mut report)?;
+    home.burrow(&home.workspaces[0], &["start"])?;
+    let mut failed = Vec::new();
+    for (name, measure) in MEASURES {
+        if (chosen.is_empty() || chosen.iter().any(|choice| choice == name))
+            && let Err(error) = measure(&home, &mut report)
+        {
+            failed.push(format!("{name}: {error:#}"));
+        }
+    }
+    // What was measured is shown, whatever else failed.
+    report.print();
+    ensure!(failed.is_empty(), "not measured:\n{}", failed.join("\n"));
+    Ok(())
+}
 
+fn full_up(home: &Home, report: &mut Report) -> Result<()> {
     report.note("a full `burrow up` of tests/fixtures/hello-api: download, check, build three tools; hooks");
     let up = home.burrow(&home.workspaces[0], &["up"])?;
     report.once("full up", up.as_secs_f64(), "s", None, "exec to exit; empty store, empty Go caches of Burrow's own");
-    daemon::memory(&home, &mut report)?;
-    daemon::calls(&home, &mut report)?;
-    daemon::nothing_due(&home, &mut report)?;
-    toolchain::in_order(&home, &mut report)?;
-    toolchain::cold_install(&home, &mut report)?;
-    debugging::first_stop(&home, &mut report)?;
-    relay::measure(&home, &mut report)?;
-    hooks::overhead(&home, &mut report)?;
-    reload::save_to_run(&home, &mut report)?;
-    hooks::many_commands(&home, &mut report)?;
-    hooks::throughput(&home, &mut report)?;
-    containers::beside_the_reference(&home, &mut report)?;
-    daemon::cold_start(&home, &mut report)?;
-    report.print();
     Ok(())
 }
 
