@@ -93,6 +93,19 @@ fn command_with_a_terminal_is_typed_into() {
     assert!(log.stdout().contains("yes it is"), "{}", log.whole());
 }
 
+/// A terminal changes the ends of lines: a secret of several lines is masked all the same.
+#[test]
+fn secret_of_several_lines_is_masked_in_a_terminal() {
+    let prints = json!({ "run": "printf '%s\\n' \"$DEPLOY_KEY\"; echo done", "tty": true });
+    let sandbox = Sandbox::bare()
+        .setting("secrets", json!(["DEPLOY_KEY"]))
+        .burrow_hook("postCreate", json!({ "commands": { "prints": prints } }))
+        .env("DEPLOY_KEY", "-----BEGIN\nfirst-half\nsecond-half\nEND-----");
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
+    let log = sandbox.burrow(["hook", "log", "postCreate/prints"]).exits(0);
+    assert!(log.stdout().contains("done") && !log.stdout().contains("half"), "{}", log.whole());
+}
+
 /// A client that asks for everything and reads nothing holds up neither the hook nor anybody else.
 #[test]
 fn client_that_does_not_read_slows_no_hook() {

@@ -67,7 +67,8 @@ pub(crate) fn spec(
         timeout_ms: command.timeout.filter(|_| !command.background).map(duration::to_millis),
         grace_ms: GRACE_MS,
         leak_ms: LEAK_MS,
-        survivors: Survivors::KeepOnSuccess,
+        // Each start of a service would add to what the last one left.
+        survivors: if command.background { Survivors::EndAlways } else { Survivors::KeepOnSuccess },
         lifeline: false,
         tty: command.tty.then(TerminalSize::default),
         interrupt: false,

@@ -85,7 +85,10 @@ impl Probe {
         caller: &BTreeMap<String, String>,
         slow: impl FnOnce(&str),
     ) -> Arc<BTreeMap<String, String>> {
-        let Some(flags) = flags(kind) else { return Arc::default() };
+        let Some(flags) = flags(kind) else {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Arc::default();
+        };
         let mut cached = self.cached.lock().await;
         let base = config::base_env(caller, None);
         let of = base.clone();

@@ -225,4 +225,7 @@ fn await_tells_by_its_exit_code() {
     sandbox.burrow(["hook", "await", "postCreate"]).exits(3);
     sandbox.burrow(["hook", "await", "postStart"]).exits(3).tells("postStart  blocked  by postCreate");
     sandbox.burrow(["hook", "await", "postStart", "--timeout", "soon"]).exits(2);
+    // What cannot be read never ran: nobody who waits for it may go on.
+    sandbox.change(".devcontainer/devcontainer.json", "{ broken");
+    sandbox.burrow(["hook", "await", "onCreate"]).exits(1).tells("[BUR203");
 }

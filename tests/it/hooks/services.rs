@@ -162,3 +162,15 @@ fn services_end_with_the_daemon() {
     eventually("the daemon has ended", SOON, || sandbox.daemon_pid().map_or(Ok(()), Err));
     assert!(!is_alive(pids(&sandbox)[0]));
 }
+
+/// Whatever a start of a service left behind ends with it: the next start would add another.
+#[test]
+fn children_that_a_service_left_are_ended() {
+    let daemonizes = json!({ "run": "sleep 300 & echo $! >> pids", "background": true });
+    let sandbox = sandbox().burrow_hook("postStart", json!({ "commands": { "daemonizes": daemonizes } }));
+    sandbox.burrow(["hook", "run", "postStart"]);
+    eventually("it was started anew", SOON, || if pids(&sandbox).len() > 1 { Ok(()) } else { Err("it was not") });
+    let first = pids(&sandbox)[0];
+    eventually("what the first start left has ended", SOON, || if is_alive(first) { Err(first) } else { Ok(()) });
+    sandbox.burrow(["stop"]).exits(0);
+}

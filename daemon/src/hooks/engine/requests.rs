@@ -87,7 +87,11 @@ impl Engine {
                     let goal = hook.map_or_else(|| "all hooks".to_owned(), |hook| hook.to_string());
                     drop(reply.send(Err(HookError::WaitsForItself { goal, caller: inside.command })));
                 }
-                _ => self.waiters.push(Waiter { hook, reply }),
+                _ => match hook.map_or(Ok(()), |hook| self.check_understood(hook)) {
+                    Ok(()) => self.waiters.push(Waiter { hook, reply }),
+                    // It is at rest, since it never ran: that is no answer for one who waits for its work.
+                    Err(error) => drop(reply.send(Err(error))),
+                },
             },
             HookRequest::Status { reply } => drop(reply.send(Ok(status::part(&self.machine, None).hooks))),
             HookRequest::Runs { hook, reply } => self.read_runs(hook, reply),

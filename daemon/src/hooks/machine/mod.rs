@@ -229,9 +229,11 @@ impl Machine {
 
     /// What the commands that did not succeed had in their environment, by name.
     pub(crate) fn know_variables(&mut self, record: &RunRecord) {
-        let names: Arc<BTreeSet<_>> = Arc::new(record.variables.iter().cloned().collect());
         for command in record.commands.iter().filter(|command| command.fate.is_bad()) {
-            self.variables.insert(self.key_of(record, &command.name), Arc::clone(&names));
+            // A retry that lacked one of them does not make it needless.
+            let key = self.key_of(record, &command.name);
+            let names = self.variables.entry(key).or_default();
+            Arc::make_mut(names).extend(record.variables.iter().cloned());
         }
     }
 

@@ -104,7 +104,12 @@ impl Supervisor {
     /// [`StartError`]; then nothing runs.
     pub(super) fn start(spec: &ShimSpec, folder: &Folder) -> Result<Self, StartError> {
         let prepare = |what| move |source| StartError::Prepare { what, source };
-        let mask = Mask::new(&spec.secrets)?;
+        let mut secrets = spec.secrets.clone();
+        if spec.tty.is_some() {
+            // A terminal ends each line with a carriage return as well.
+            secrets.extend(spec.secrets.iter().map(|secret| secret.replace('\n', "\r\n")));
+        }
+        let mask = Mask::new(&secrets)?;
         let own = procfs::to_pid(std::process::id());
         rustix::process::set_child_subreaper(own).map_err(|error| prepare("the subreaper")(error.into()))?;
         let signals = Signals::catch().map_err(prepare("signals"))?;
