@@ -12,7 +12,7 @@ use camino::Utf8PathBuf;
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::sandbox::{Run, Sandbox, eventually};
+use crate::sandbox::{Background, Run, Sandbox, eventually};
 
 /// How long a state may take to be reached.
 const SOON: Duration = Duration::from_secs(20);
@@ -277,15 +277,18 @@ fn exec_records_any_command() {
     ");
 }
 
+/// Ctrl-C, and the TERM of whoever runs it, which does not reach the command by itself.
 #[test]
 fn interrupted_exec_ends_its_command() {
-    let sandbox = sandbox();
-    let script = "trap 'echo ending; exit 9' TERM; touch running; while :; do sleep 0.01; done";
-    let client = sandbox.spawn(["hook", "exec", "postCreate", "--", "sh", "-c", script]);
-    wait_for_file(&sandbox, "running");
-    client.interrupt();
-    client.finish().exits(130).says("ending");
-    assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Cancelled);
+    for end in [Background::interrupt, Background::terminate] {
+        let sandbox = sandbox();
+        let script = "trap 'echo ending; exit 9' TERM; touch running; while :; do sleep 0.01; done";
+        let client = sandbox.spawn(["hook", "exec", "postCreate", "--", "sh", "-c", script]);
+        wait_for_file(&sandbox, "running");
+        end(&client);
+        client.finish().exits(130).says("ending");
+        assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Cancelled);
+    }
 }
 
 /// A script can wait for a hook that nobody has started yet.

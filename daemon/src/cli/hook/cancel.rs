@@ -1,5 +1,7 @@
 //! `burrow hook cancel`: ends what runs of a hook, its background services among it.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use burrow_protocol::error::{ErrorCode, ErrorData};
 use burrow_protocol::hooks::{AwaitHooksParams, CancelRunParams, HookState, HookStatus};
@@ -8,6 +10,7 @@ use burrow_protocol::methods::{HooksAwait, HooksCancel};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
+use crate::coded::Coded;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -27,20 +30,24 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         return Err(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".into()))).into());
     }
     for (run_id, command) in meant {
-        let params = CancelRunParams { workspace: workspace.clone(), run_id, command: Some(command) };
-        client.call::<HooksCancel>(params).await?;
+        let params = CancelRunParams { workspace: workspace.clone(), run_id, command };
+        match client.call::<HooksCancel>(params).await {
+            // It ended by itself in the meantime.
+            Err(error) if error.code() == ErrorCode::RunUnknown => {}
+            answer => drop(answer?),
+        }
     }
     context.printer.note(&format!("{} is being ended", args.target));
     Ok(ExitStatus::Success)
 }
 
-/// The commands of a hook that run, or wait within a run: each with its run.
-fn in_flight(hooks: &[HookStatus], target: &Target) -> Vec<(String, String)> {
+/// What of a hook runs, or waits within a run: its runs as a whole, or the one command that is named, with its run.
+fn in_flight(hooks: &[HookStatus], target: &Target) -> BTreeSet<(String, Option<String>)> {
     let is_meant = |name: &str| target.command.as_ref().is_none_or(|command| command == name);
     let commands = hooks.iter().filter(|hook| hook.name == target.hook).flat_map(|hook| &hook.commands);
     commands
         .filter(|command| is_meant(&command.name))
         .filter(|command| matches!(command.state, HookState::Running | HookState::Pending))
-        .filter_map(|command| Some((command.run_id.clone()?, command.name.clone())))
+        .filter_map(|command| Some((command.run_id.clone()?, target.command.clone())))
         .collect()
 }

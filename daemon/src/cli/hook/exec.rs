@@ -3,6 +3,7 @@
 use anyhow::Result;
 use burrow_protocol::hooks::{CancelRunParams, ExecHookParams, StartedHooks};
 use burrow_protocol::methods::{HooksCancel, HooksExec};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::render;
 use super::run::show;
@@ -34,16 +35,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         .await?;
     let hooks = tokio::select! {
         hooks = show(&client, context, &runs, &args.target) => hooks?,
-        never = cancel_on_interrupt(&client, context, &runs) => match never {},
+        never = cancel_on_signal(&client, context, &runs) => match never {},
     };
     Ok(render::child_status(&hooks, &runs))
 }
 
-/// The first Ctrl-C asks the command to end, the second kills it; its end is then told as any other.
-async fn cancel_on_interrupt(client: &Client, context: &Context, runs: &[String]) -> std::convert::Infallible {
+/// The first Ctrl-C asks the command to end, the second kills it; its end is then told as any other. TERM and HUP do the same:
+/// the command is no child of ours, and would go on without whoever asked for it.
+async fn cancel_on_signal(client: &Client, context: &Context, runs: &[String]) -> std::convert::Infallible {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds else { return std::future::pending().await };
     loop {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return std::future::pending().await;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         for run in runs {
             let params =
