@@ -194,7 +194,15 @@ impl Stage {
 
 /// The shim that works in `folder`.
 fn shim_in(folder: &Utf8Path) -> Result<u32> {
-    let claim: Value = serde_json::from_slice(&fs_err::read(folder.join("claim"))?)?;
+    let (path, start) = (folder.join("claim"), Instant::now());
+    // It is made, and then written.
+    let claim: Value = loop {
+        match fs_err::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            Some(claim) => break claim,
+            None => ensure!(start.elapsed() < Duration::from_secs(10), "{path} does not come"),
+        }
+        thread::park_timeout(LOOK_AGAIN);
+    };
     Ok(u32::try_from(claim["pid"].as_u64().context("the shim's process")?)?)
 }
 
