@@ -24,8 +24,10 @@ use camino::Utf8Path;
 use home::Home;
 use report::{Report, megabytes};
 
+type Measure = fn(&Home, &mut Report) -> Result<()>;
+
 /// What is measured, in this order, each under the name that chooses it.
-const MEASURES: &[(&str, fn(&Home, &mut Report) -> Result<()>)] = &[
+const MEASURES: &[(&str, Measure)] = &[
     ("up", full_up),
     ("memory", daemon::memory),
     ("calls", daemon::calls),

@@ -32,9 +32,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     for (run_id, command) in meant {
         let params = CancelRunParams { workspace: workspace.clone(), run_id, command };
         match client.call::<HooksCancel>(params).await {
+            Ok(_) => {}
             // It ended by itself in the meantime.
             Err(error) if error.code() == ErrorCode::RunUnknown => {}
-            answer => drop(answer?),
+            Err(error) => return Err(error.into()),
         }
     }
     context.printer.note(&format!("{} is being ended", args.target));
