@@ -3,8 +3,9 @@
 //! State: one inotify instance (they are counted per uid across all containers of a host), who watches which folder with
 //! it, the paths that each workspace depends on, and those that changed and were not asked about yet.
 //!
-//! Invariants: a burst of events is one change; what is pending is bounded by what is depended on; where the kernel
-//! gives no inotify instance, that is told, and files are read again whenever a client opens the workspace.
+//! Invariants: a burst of events is one change, and changes without end are told each second; what is pending is bounded
+//! by what is depended on; where the kernel gives no inotify instance, that is told, and files are read again whenever a
+//! client opens the workspace.
 
 mod mounts; // which file systems do not tell
 mod scope; // what of a tree matters
@@ -26,6 +27,8 @@ pub use tree::{How, POLL_EVERY, Tree};
 
 /// How long after its last event a burst is over: an editor's save is several events.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long a burst is waited for at most: files that something writes without end are told all the same.
+const LONGEST_BURST: Duration = Duration::from_secs(1);
 
 /// The names that matter in a workspace's own folder and its `.devcontainer`.
 const NAMES: [&str; 3] = ["devcontainer.json", ".devcontainer.json", ".devcontainer"];
@@ -198,17 +201,13 @@ impl Watcher {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next paths that matter and changed, once they are quiet.
+    /// The next paths that matter and changed, once they are quiet, or [`LONGEST_BURST`] after the first of them.
     pub async fn changed(&self) -> BTreeSet<Utf8PathBuf> {
         self.changes.arrived.notified().await;
-        loop {
-            tokio::select! {
-                () = self.changes.arrived.notified() => {}
-                () = tokio::time::sleep(QUIET) => {
-                    return std::mem::take(&mut *self.changes.changed.lock().unwrap_or_else(PoisonError::into_inner));
-                }
-            }
-        }
+        let quiet = async { while tokio::time::timeout(QUIET, self.changes.arrived.notified()).await.is_ok() {} };
+        // Over either way.
+        let _ = tokio::time::timeout(LONGEST_BURST, quiet).await;
+        std::mem::take(&mut *self.changes.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -307,6 +306,7 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use camino::Utf8PathBuf;
@@ -326,6 +326,29 @@ mod tests {
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), [root.join(".devcontainer/devcontainer.json")]);
         let more = tokio::time::timeout(Duration::from_millis(200), watcher.changed()).await;
         assert!(more.is_err(), "one save is one change: {more:?}");
+    }
+
+    #[test]
+    fn changes_without_end_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        let file = root.join("go.mod");
+        let watcher = Watcher::new();
+        watcher.follow(&root, [file.clone()].into());
+        let over = AtomicBool::new(false);
+        let changed = std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    crate::durable::replace(&file, b"module m\n").unwrap();
+                }
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let told =
+                runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), watcher.changed()).await });
+            over.store(true, Ordering::Relaxed);
+            told
+        });
+        assert_eq!(changed.unwrap(), [file].into());
     }
 
     #[tokio::test]
