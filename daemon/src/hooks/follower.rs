@@ -15,7 +15,7 @@ use super::launch::{self, Place};
 use super::machine::CommandEnd;
 use super::ready::{self, NotReady};
 use crate::coded::with_causes;
-use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec};
+use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec, Spare};
 use crate::workspace::files::substitute::SubstituteError;
 
 /// What there is of a command: one that goes on, or how it ended.
@@ -25,10 +25,14 @@ pub(crate) enum Progress {
     Ended(CommandEnd),
 }
 
-/// Starts a command. Where that fails the folder tells whether it ran all the same.
-pub(crate) async fn start(spec: ShimSpec) -> Progress {
+/// Starts a command, by `spare` where there is one. Where that fails the folder tells whether it ran all the same.
+pub(crate) async fn start(spec: ShimSpec, spare: Option<Spare>) -> Progress {
     let folder = spec.folder.clone();
-    let error = match process::start(spec).await {
+    let started = match spare {
+        Some(spare) => spare.start(spec).await,
+        None => process::start(spec).await,
+    };
+    let error = match started {
         Ok(shim) => return Progress::Alive(shim),
         Err(error) => error,
     };

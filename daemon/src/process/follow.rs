@@ -23,6 +23,8 @@ use super::ready::{Failure, Word};
 use super::{Folder, Outcome, ProcessError, RUN_VARIABLE, ShimSpec, procfs};
 use crate::durable::DurableError;
 
+/// The very file that this process runs, even where an upgrade has put another in its place.
+const OWN_BINARY: &str = "/proc/self/exe";
 /// What cannot be read is tried again for this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A shim that is found says its first word within this time; it has nothing else to do but a few writes.
@@ -77,8 +79,7 @@ pub enum Ended {
 /// [`ProcessError::NotStarted`] where the program cannot be started (the outcome says so too), [`ProcessError::Claimed`],
 /// [`ProcessError::ShimDied`], [`ProcessError::Spawn`] where the shim itself cannot be started.
 pub async fn start(spec: ShimSpec) -> Result<Shim, ProcessError> {
-    // The very file that this process runs, even where an upgrade has put another in its place.
-    start_with(Utf8Path::new("/proc/self/exe"), spec).await
+    start_with(OWN_BINARY.into(), spec).await
 }
 
 /// [`start`] with another binary than this process's own as the shim.
@@ -86,9 +87,39 @@ pub async fn start(spec: ShimSpec) -> Result<Shim, ProcessError> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with(program: &Utf8Path, spec: ShimSpec) -> Result<Shim, ProcessError> {
+    let child = spawn(program, &spec.folder, &spec.run)?;
+    instruct(child, spec).await
+}
+
+/// A shim that was started before its command's turn: it waits for the specification. Dropping it ends it, and nothing was
+/// claimed.
+#[derive(Debug)]
+pub struct Spare(Child);
+
+impl Spare {
+    /// Starts a shim for the command in `folder`; `run` as in [`ShimSpec::run`].
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn new(folder: &Utf8Path, run: &str) -> Result<Self, ProcessError> {
+        spawn(OWN_BINARY.into(), folder, run).map(Self)
+    }
+
+    /// [`start`] with this shim, which was made for the same folder and run. One that has died meanwhile is replaced.
+    ///
+    /// # Errors
+    /// As [`start`].
+    pub async fn start(mut self, spec: ShimSpec) -> Result<Shim, ProcessError> {
+        match self.0.try_wait() {
+            Ok(None) => instruct(self.0, spec).await,
+            Ok(Some(_)) | Err(_) => start(spec).await,
+        }
+    }
+}
+
+/// Tells a shim what to run.
+async fn instruct(mut child: Child, spec: ShimSpec) -> Result<Shim, ProcessError> {
     let folder = Folder::new(spec.folder.clone());
-    let mut child =
-        spawn(program, &spec).map_err(|source| ProcessError::Spawn { program: program.to_string(), source })?;
     // The child is not reaped before it is dropped, so the number is its own.
     let identity = child.id().map(|pid| (pid, procfs::start_ticks(pid).unwrap_or_default())).unwrap_or_default();
     let died = || ProcessError::ShimDied { folder: folder.dir().to_owned() };
@@ -238,19 +269,20 @@ struct Follower {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place where shims are started")]
-fn spawn(program: &Utf8Path, spec: &ShimSpec) -> io::Result<Child> {
+fn spawn(program: &Utf8Path, folder: &Utf8Path, run: &str) -> Result<Child, ProcessError> {
     Command::new(program)
         .arg0("burrow")
         .arg("shim")
         .env_clear()
-        .env(RUN_VARIABLE, &spec.run)
+        .env(RUN_VARIABLE, run)
         // So that whoever meets it in a list of processes can tell what it is for.
-        .current_dir(&spec.folder)
+        .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // It would keep our own standard error open for as long as the command runs.
         .stderr(Stdio::null())
         .spawn()
+        .map_err(|source| ProcessError::Spawn { program: program.to_string(), source })
 }
 
 async fn connect(folder: &Folder) -> io::Result<Connection> {
