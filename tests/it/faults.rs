@@ -48,7 +48,7 @@ fn run_that_could_not_be_recorded_is_taken_back() {
 /// nothing of it is lost.
 #[test]
 fn daemon_killed_as_it_rewrites_its_ledger() {
-    let write = Write::new("state/workspaces/KEY/ledger.jsonl", "rename", 1);
+    let write = Write::new("state/workspaces/KEY/ledger.jsonl", "renameat", 1);
     for (fault, fewer) in [(None, true), (Some(Fault::Kill), true), (Some(Fault::Error("ENOSPC")), false)] {
         let sandbox = sandbox();
         sandbox.burrow(["up"]).exits(0);

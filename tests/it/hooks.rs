@@ -169,7 +169,10 @@ fn what_a_tool_runs_is_left_alone() {
 #[test]
 fn who_runs_the_hooks_is_no_matter_of_who_asks() {
     let sandbox = sandbox().hook("postCreate", "echo x >> ran");
+    let marker = sandbox.workspace().join("../home/.devcontainer/.postCreateCommandMarker");
     sandbox.change("../home/.devcontainer/.postCreateCommandMarker", "");
+    // Older than any container.
+    std::fs::File::open(&marker).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let unclear = |sandbox: &Sandbox| {
         assert_snapshot!(sandbox.burrow(["hook", "list"]), @"postCreate  external  whether a tool ran it is unclear");
     };
@@ -185,7 +188,7 @@ fn who_runs_the_hooks_is_no_matter_of_who_asks() {
         unclear(&sandbox);
     }
     assert_eq!(sandbox.read("ran"), None);
-    std::fs::remove_file(sandbox.workspace().join("../home/.devcontainer/.postCreateCommandMarker")).unwrap();
+    std::fs::remove_file(marker).unwrap();
     up(&sandbox);
     assert_eq!(sandbox.read("ran").as_deref(), Some("x\n"), "the user has decided");
 }

@@ -109,5 +109,9 @@ fn nested_exec_follows_its_caller() {
         if alive { Err("it goes on") } else { Ok(()) }
     });
     run.finish();
-    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @"");
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @r"
+    postCreate  failed  exit code 137
+    postCreate (exec)  cancelled  cancelled
+      inner  cancelled  cancelled
+    ");
 }
