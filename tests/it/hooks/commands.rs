@@ -74,6 +74,32 @@ fn no_more_run_at_once_than_jobs() {
     assert!(counts.iter().all(|count| *count <= 2) && counts.contains(&2), "{counts:?}");
 }
 
+/// What waits for its turn has a shim already. It ends with the daemon, and has begun nothing.
+#[test]
+fn a_shim_ahead_of_its_turn_ends_with_the_daemon() {
+    let waits = "echo x >> first; until [ -e go ]; do sleep 0.01; done";
+    let commands = json!({"first": {"run": waits}, "second": {"run": "echo x >> second"}});
+    let sandbox = sandbox().burrow_hook("postCreate", json!({"commands": commands, "jobs": 1}));
+    let client = sandbox.spawn(["hook", "run", "postCreate"]);
+    wait_for_file(&sandbox, "first");
+    let shims = |count: usize| {
+        eventually("the shims", SOON, || {
+            let shims = sandbox.processes().iter().filter(|process| process.command == "burrow shim").count();
+            if shims == count { Ok(()) } else { Err(shims) }
+        });
+    };
+    shims(2);
+    sandbox.kill_daemon();
+    client.finish();
+    shims(1);
+    sandbox.burrow(["start"]).exits(0);
+    sandbox.change("go", "");
+    wait_for_state(&sandbox, HookName::PostCreate, HookState::Pending);
+    assert_eq!(sandbox.read("second"), None, "what never began is due again, and not run by itself");
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
+    assert_eq!((sandbox.read("first").as_deref(), sandbox.read("second").as_deref()), (Some("x\n"), Some("x\n")));
+}
+
 #[test]
 fn optional_failure_holds_nothing_back_and_is_shown() {
     let sandbox = with_commands(&json!({
@@ -177,7 +203,7 @@ fn cancelled_hook_is_cancelled_as_a_whole() {
     sandbox.burrow(["hook", "cancel", "postCreate"]).exits(1).tells("nothing of it runs or waits");
 }
 
-/// A mistake is told with its place, the hook is refused instead of run by half, and the others run.
+/// A mistake is told with its place, and the hook is refused instead of run by half.
 #[test]
 fn mistake_in_a_command_is_told_with_its_place() {
     let text = r#"{
@@ -193,7 +219,7 @@ fn mistake_in_a_command_is_told_with_its_place() {
                 these commands wait for each other: a -> b -> a";
     up(&sandbox).exits(3).tells(told);
     sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells(told).tells("BUR203");
-    assert_eq!((sandbox.read("c"), sandbox.read("started").as_deref()), (None, Some("x\n")));
+    assert_eq!((sandbox.read("c"), sandbox.read("started")), (None, None));
     let sandbox = sandbox.write(".devcontainer/devcontainer.json", "{\"postCreateCommand\": }");
     sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells("devcontainer.json:1:2");
 }
@@ -228,4 +254,35 @@ fn await_tells_by_its_exit_code() {
     // What cannot be read never ran: nobody who waits for it may go on.
     sandbox.change(".devcontainer/devcontainer.json", "{ broken");
     sandbox.burrow(["hook", "await", "onCreate"]).exits(1).tells("[BUR203");
+}
+
+/// A hook that cannot be understood has not been done: it holds back what comes after it until its mistake is mended.
+#[test]
+fn misunderstood_hook_holds_back_the_rest() {
+    let circle = json!({"commands": {"a": {"run": "true", "needs": ["b"]}, "b": {"run": "true", "needs": ["a"]}}});
+    let sandbox = sandbox().burrow_hook("postCreate", circle).hook("postStart", "echo x >> started");
+    up(&sandbox).exits(3);
+    assert_eq!(sandbox.read("started"), None);
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @"postStart  blocked  by postCreate");
+    let sandbox = sandbox.burrow_hook("postCreate", "true");
+    up(&sandbox);
+    assert_eq!(sandbox.read("started").as_deref(), Some("x\n"));
+}
+
+/// Whoever cancels is heard while the user's shell is still asked for its environment: nothing begins.
+#[test]
+fn cancel_is_heard_before_the_start() {
+    let sandbox = sandbox().property("userEnvProbe", "loginShell").env("SHELL", "/bin/sh");
+    sandbox.change("../home/.profile", "echo x >> $HOME/asked; until [ -e $HOME/go ]; do sleep 0.01; done\n");
+    let sandbox = sandbox.hook("postCreate", "echo x >> runs");
+    let running = sandbox.spawn(["hook", "run", "postCreate"]);
+    wait_for_file(&sandbox, "../home/asked");
+    sandbox.burrow(["hook", "cancel", "postCreate"]).exits(0);
+    running.finish();
+    let cancelled = hook(&sandbox, HookName::PostCreate);
+    assert_eq!(
+        (cancelled.state, cancelled.reason.as_deref()),
+        (HookState::Cancelled, Some("cancelled, before it began"))
+    );
+    assert_eq!(sandbox.read("runs"), None);
 }
