@@ -2,6 +2,9 @@
 
 mod devcontainer;
 pub(crate) mod engine;
+mod entrypoint;
+mod feature;
+mod image;
 mod plain;
 
 use devcontainer::DevContainer;

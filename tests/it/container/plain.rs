@@ -14,20 +14,40 @@ pub(crate) struct PlainContainer {
 impl PlainContainer {
     /// It runs, and nothing in it.
     pub(crate) fn start(sandbox: Sandbox) -> Self {
+        Self::run(sandbox, &["--init"], &["sleep", "infinity"])
+    }
+
+    /// The binary is its entrypoint, before `command`.
+    pub(crate) fn entrypoint(sandbox: Sandbox, options: &[&str], command: &[&str]) -> Self {
+        let options = [options, &["--entrypoint", "burrow"]].concat();
+        Self::run(sandbox, &options, &[&["entrypoint", "--"], command].concat())
+    }
+
+    fn run(sandbox: Sandbox, options: &[&str], command: &[&str]) -> Self {
         engine::require(&Sandbox::cache_dir());
         sandbox.run_program("chown", ["-R", "1000:1000", sandbox.workspace().as_str()]).exits(0);
         let binary = format!("{BURROW}:/usr/local/bin/burrow:ro");
         let workspace = format!("{}:{WORKSPACE}", sandbox.workspace());
-        let options = ["run", "--detach", "--init", "--volume", &binary, "--volume", &workspace];
-        let id = docker_prints(options.into_iter().chain([engine::IMAGE, "sleep", "infinity"]));
+        let fixed = ["run", "--detach", "--volume", &binary, "--volume", &workspace];
+        let id = docker_prints(fixed.iter().chain(options).chain(&[engine::IMAGE]).chain(command).copied());
         Self { sandbox, id }
     }
 
     /// Runs `ARGS` as the user `vscode` in the workspace folder.
     pub(crate) fn exec<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
+        self.exec_as("vscode", args)
+    }
+
+    /// Like [`Self::exec`], as another user.
+    pub(crate) fn exec_as<'a>(&self, user: &str, args: impl IntoIterator<Item = &'a str>) -> Run {
         let mut command = self.sandbox.command("docker");
-        command.args(["exec", "--user", "vscode", "--workdir", WORKSPACE, &self.id]).args(args);
+        command.args(["exec", "--user", user, "--workdir", WORKSPACE, &self.id]).args(args);
         self.sandbox.run(command)
+    }
+
+    /// The engine's id of it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// The sandbox around it.
@@ -38,6 +58,10 @@ impl PlainContainer {
 
 impl Drop for PlainContainer {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logs = docker(["logs", &self.id]);
+            eprintln!("the container's output:\n{}", String::from_utf8_lossy(&logs.stderr));
+        }
         docker(["rm", "--force", "--volumes", &self.id]);
     }
 }

@@ -1301,6 +1301,8 @@ export const ERROR_CODES = {
   BUR601: "reload-settings",
   /** There is no such reload. */
   BUR602: "reload-unknown",
+  /** One of Burrow's own folders does not belong to the user as whom it runs. */
+  BUR701: "owner-wrong",
 } as const;
 
 /** A code of the registry. */
