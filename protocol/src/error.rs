@@ -176,6 +176,8 @@ registry! {
 
     /// One of Burrow's own folders does not belong to the user as whom it runs.
     OwnerWrong = 701 "owner-wrong";
+    /// The container's engine has a socket here, and cannot be asked.
+    EngineUnreachable = 702 "engine-unreachable";
 }
 
 wire! {

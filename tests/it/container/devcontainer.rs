@@ -85,6 +85,15 @@ impl DevContainer {
         Self { sandbox, user: setup.user.to_owned(), caller: setup.caller, id: None }
     }
 
+    /// With one more of `mounts`, before `up`.
+    pub(crate) fn with_mount(self, mount: &str) -> Self {
+        let path = ".devcontainer/devcontainer.json";
+        let mut settings: Value = serde_json::from_str(&self.sandbox.read(path).unwrap()).unwrap();
+        settings["mounts"].as_array_mut().unwrap().push(mount.into());
+        self.sandbox.change(path, &settings.to_string());
+        self
+    }
+
     /// `devcontainer up`: makes or starts it, and runs the hooks that the CLI finds due.
     pub(crate) fn up(&mut self) -> Run {
         let lock = lock_builds();

@@ -85,6 +85,21 @@ fn a_volume_that_another_uid_filled_is_mended_and_nothing_else() {
     assert_eq!(after, format!("{shadow}0 0\n"), "links lead root nowhere");
 }
 
+/// An image whose user is not root has nobody who could mend anything; it says so.
+#[test]
+#[ignore = "slow: part of `make test-all`"]
+fn a_container_that_starts_as_somebody_else_has_its_daemon_too() {
+    let sandbox = Sandbox::new().property("containerUser", "vscode");
+    let mut container = DevContainer::with_caches(sandbox, None);
+    container.up().exits(0);
+    status(&container);
+    container.exec_as("root", ["chown", "77:77", "/var/cache/burrow/build"]).exits(0);
+    container.restart();
+    status(&container);
+    let told = container.exec(["burrow", "status"]).stdout().to_owned();
+    assert!(told.contains("/var/cache/burrow/build belongs to uid 77") && told.contains("starts as vscode"), "{told}");
+}
+
 /// Root needs no second account.
 #[test]
 #[ignore = "slow: part of `make test-all`"]
