@@ -21,7 +21,8 @@ const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => (
 });
 
 const tool = (state: ToolState): ToolStatus => {
-  return { name: "gopls", version: "v0.23.0", why: "compat table", state, by: null, path: null, builtWith: null };
+  const installed = { by: null, path: null, builtWith: null, rolledBackFrom: null };
+  return { name: "gopls", version: "v0.23.0", why: "compat table", state, ...installed };
 };
 
 const workspace = (path: string, state: WorkspaceStatus["state"], more: Partial<WorkspaceStatus> = {}): WorkspaceStatus => {
@@ -66,7 +67,9 @@ void test("the worst of several folders is shown, and other windows' folders are
   assert.equal(worstOf([]), undefined);
   const details = { protocol: 1, build: "b", pid: 1, workspaces: ["/a", "/c"] };
   const container = { kind: "host", id: "", startId: "" } as const;
-  const status = { version: "0", protocol: 1, pid: 1, container, ports: [], leases: [], workspaces };
+  const unknown = { engineId: null, name: null, image: null, published: [], mounts: [], labels: {}, notes: [] };
+  const surroundings = { knownBy: "nobody", ...unknown } as const;
+  const status = { version: "0", protocol: 1, pid: 1, container, surroundings, ports: [], leases: [], workspaces };
   assert.deepEqual(ownWorkspaces(details, status).map(({ path }) => path), ["/a", "/c"]);
 });
 

@@ -437,8 +437,8 @@ impl Engine {
         self.announce_end(run);
     }
 
-    fn report_due(&mut self, run: RunId, command: &str, start: u32, pause: Duration) {
-        let (reports, command) = (self.reports.clone(), command.to_owned());
+    fn report_due(&mut self, run: RunId, command: String, start: u32, pause: Duration) {
+        let reports = self.reports.clone();
         self.commands.spawn(async move {
             tokio::time::sleep(pause).await;
             let _ = reports.send(Report::Due { run, command, start }).await;

@@ -87,7 +87,9 @@ fn written(path: impl AsRef<Path>) -> Option<SystemTime> {
 /// When this container was made: the engine writes `/etc/hostname` for each. Blocks.
 pub(crate) fn container_birth() -> Option<SystemTime> {
     let hostname = Path::new("/etc/hostname").metadata().ok()?;
-    hostname.created().or_else(|_| hostname.modified()).ok()
+    // Some file systems tell the beginning of time where they do not know.
+    let born = hostname.created().ok().filter(|born| *born > SystemTime::UNIX_EPOCH);
+    born.or_else(|| hostname.modified().ok())
 }
 
 #[cfg(test)]

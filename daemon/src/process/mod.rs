@@ -31,6 +31,7 @@ pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod environ; // the environment of a living process
 mod exit; // waiting for processes that are not our children
+pub mod init; // the container's own command: in our place, or below PID 1
 pub mod run; // short-lived commands
 pub mod sweep; // finding and ending what a dead daemon left
 pub mod user; // accounts, and becoming one
