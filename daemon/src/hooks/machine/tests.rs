@@ -349,7 +349,8 @@ fn no_more_run_at_once_than_jobs() {
 
 #[test]
 fn who_waits_for_a_place_alone_is_next_in_line() {
-    let commands = vec![needing("a", &[]), needing("b", &[]), needing("c", &["b"]), needing("d", &[]), needing("e", &[])];
+    let commands =
+        vec![needing("a", &[]), needing("b", &[]), needing("c", &["b"]), needing("d", &[]), needing("e", &[])];
     let mut machine = ordered(commands, Some(1));
     machine.up(&caller());
     let run = machine.next(NOW).unwrap().run;
