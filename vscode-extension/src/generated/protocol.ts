@@ -568,6 +568,11 @@ export type ReadDebugLogParams = {
   id: string;
   /** The first byte wanted. */
   offset: SafeInt;
+  /**
+   * Which start of the debug adapter within the lease, from 1 (so is 0); `offset` counts within it. There is more
+   * than one where a program without a debugger is reloaded.
+   */
+  attempt: number;
 };
 
 /** Params of `burrow/hooks/readLog`. */
