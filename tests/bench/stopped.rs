@@ -203,6 +203,7 @@ fn stands_in(dap: &mut Dap) -> Result<String> {
 }
 
 /// Builds the program; the old one is replaced at once.
+#[expect(clippy::disallowed_methods, reason = "a bench replaces what a script would")]
 fn build(workspace: &Utf8Path) -> Result<Duration> {
     let begun = Instant::now();
     let next = workspace.join("next");
