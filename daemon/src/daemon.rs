@@ -340,6 +340,12 @@ impl Core {
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
+    /// Cancelled once the daemon begins to end.
+    #[must_use]
+    pub fn ends(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
     /// Opens the workspace at `path`, or returns it where it is open.
     ///
     /// # Errors
@@ -428,12 +434,15 @@ impl Core {
         remember(&layout, &path).map_err(|source| OpenError::State { path: path.clone(), source })?;
         let publisher = self.model.workspace(&path);
         let (settings, current) = watch::channel(workspace::read_settings(&path, &publisher));
+        let trust = Trust::default();
         let (hooks, actor) = Hooks::build(HooksContext {
             workspace: path.clone(),
             layout,
             container: self.container.clone(),
+            home: self.base_env.get("HOME").cloned(),
             settings: current.clone(),
             debug_ports: self.config.ports.clone(),
+            trust: trust.clone(),
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.end_hooks.clone()));
@@ -450,7 +459,6 @@ impl Core {
             asked_go: AskedGo::default(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
-        let trust = Trust::default();
         let workspace =
             Workspace { path: path.clone(), settings: Arc::new(settings), publisher, trust, hooks, toolchain };
         self.watcher.watch(&path);

@@ -25,6 +25,8 @@ mod log; // the output on disk: mask, segments, index, reader
 mod shim;
 pub mod terminal; // daemon side: typing into a command, and the size of its terminal // the shim itself
 
+mod after; // a pause before a program
+
 pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod environ; // the environment of a living process
@@ -39,12 +41,13 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
+pub use after::{ROLE as AFTER_ROLE, after, after_main};
 pub use detach::spawn_detached;
 pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
-pub use follow::{Ended, Found, Shim, end, find, start, start_with};
+pub use follow::{Ended, Found, Shim, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;
