@@ -33,7 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
     hooks: new Hooks(following, logs),
     toolchain: new Toolchain(following),
     ports: new Ports(following),
-    debug: new Debugging(following, output),
+    debug: new Debugging(following, output, context.workspaceState),
   };
   const shown = following.onDidChange((state) => {
     status.show(state);
