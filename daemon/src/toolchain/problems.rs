@@ -11,7 +11,8 @@ use crate::coded::Coded;
 pub(crate) fn at_the_lock_file(asked: &Result<Asked, ToolchainError>) -> Vec<FileProblem> {
     match asked {
         Err(error @ ToolchainError::LockInvalid { path, line, column, problem }) => {
-            vec![FileProblem { message: problem.clone(), ..told(error, path, (*line, *column)) }]
+            let place = (u32::try_from(*line).unwrap_or(u32::MAX), u32::try_from(*column).unwrap_or(u32::MAX));
+            vec![FileProblem { message: problem.clone(), ..told(error, path, place) }]
         }
         Ok(asked) if asked.lock.is_some() => {
             let drifted = asked.choices.iter().filter_map(|choice| match &choice.wanted {
@@ -47,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_tool_has_its_row() {
-        let text = "{\n  \"tools\": {\n    \"dlv\": {\n      \"package\": \"gopls\"\n    },\n    \"gopls\": {}\n  }\n}\n";
+        let text =
+            "{\n  \"tools\": {\n    \"dlv\": {\n      \"package\": \"gopls\"\n    },\n    \"gopls\": {}\n  }\n}\n";
         for (tool, expected, why) in [
             ("dlv", (3, 5), "its key"),
             ("gopls", (6, 5), "its key, not a value that reads the same"),
