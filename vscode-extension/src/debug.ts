@@ -59,6 +59,9 @@ export async function debugPackage(target: unknown): Promise<void> {
 
 /** Completes launch configurations, leases ports for them, and says where to connect. */
 export class Debugging {
+  /** The sessions that end only to begin anew. */
+  private readonly restarting = new Set<string>();
+
   constructor(
     private readonly daemon: Daemon,
     private readonly output: vscode.LogOutputChannel,
@@ -87,7 +90,10 @@ export class Debugging {
         vscode.debug.registerDebugAdapterTrackerFactory(type, { createDebugAdapterTracker: (session) => this.track(session) }),
       ),
       vscode.debug.onDidTerminateDebugSession((session) => {
-        void this.release(session);
+        // One that is restarted ends, too, and it may have another lease by then.
+        if (!this.restarting.delete(session.id)) {
+          void this.release(session);
+        }
       }),
     );
   }
@@ -154,12 +160,15 @@ export class Debugging {
     if (lease === undefined || outputMode !== "remote") {
       return undefined;
     }
-    return restartByVsCode(() => {
-      // For our own type VS Code asks `start` again. Of the Go extension's it knows the port, and goes there.
-      if (type === THEIRS) {
-        this.renew(session).catch((error: unknown) => showError(error, this.output));
-      }
-    });
+    return restartByVsCode(
+      () => this.restarting.add(session.id),
+      () => {
+        // For our own type VS Code asks `start` again. Of the Go extension's it knows the port, and goes there.
+        if (type === THEIRS) {
+          this.renew(session).catch((error: unknown) => showError(error, this.output));
+        }
+      },
+    );
   }
 
   /** Another lease on the port of a session that is restarted. */

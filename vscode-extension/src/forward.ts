@@ -36,6 +36,6 @@ export async function copyPortForward(daemon: Daemon, port?: number): Promise<vo
   const printed = await daemon.print("--json", "--workspace", workspace.path, "debug", "ports", "--for", chosen.tool, ...one);
   const { text, notes } = JSON.parse(printed) as Recipe;
   await vscode.env.clipboard.writeText(text);
-  const message = [`Copied for ${chosen.label}.`, ...notes.map((note) => `Then ${note}.`)].join(" ");
+  const message = [`Copied for ${chosen.label}.`, ...notes.map((note) => `Note: ${note}.`)].join(" ");
   void vscode.window.showInformationMessage(message);
 }

@@ -13,12 +13,15 @@ interface Message {
   body?: Record<string, unknown>;
 }
 
-/** Watches over one debug adapter; `again` is called once it has ended for a restart. */
-export function restartByVsCode(again: () => void): vscode.DebugAdapterTracker {
+/** Watches over one debug adapter: `begins` is called when it is to end for a restart, `again` once it has. */
+export function restartByVsCode(begins: () => void, again: () => void): vscode.DebugAdapterTracker {
   let restarts = false;
   return {
     onWillReceiveMessage: ({ command, arguments: given }: Message) => {
-      restarts ||= (command === "disconnect" || command === "terminate") && given?.restart === true;
+      if (command === "disconnect" && given?.restart === true) {
+        restarts = true;
+        begins();
+      }
     },
     onDidSendMessage: (message: Message) => {
       if (message.type !== "response") {
