@@ -21,7 +21,7 @@ let daemon: Daemon | undefined;
 export function activate(context: vscode.ExtensionContext): void {
   const began = performance.now();
   const output = vscode.window.createOutputChannel("Burrow", { log: true });
-  const following = new Daemon(context.extensionPath, output);
+  const following = new Daemon(context.extensionPath, (context.extension.packageJSON as { version: string }).version, output);
   const status = new StatusItem();
   const portsItem = new PortsItem();
   const tree = new Tree(following);
