@@ -19,4 +19,10 @@ test("in a container the daemon starts by itself", async (context) => {
   assert.equal(status.container.kind, "docker");
   assert.deepEqual(status.workspaces.map(({ path }) => path), [window.workspace]);
   assert.equal(status.workspaces[0].hooks[0].state, "pending", "it runs nothing by itself");
+
+  // What the status names as the next step can be typed.
+  await window.command("Terminal: Create New Terminal");
+  await window.terminal("$");
+  await window.page.keyboard.type("burrow hook run postCreate; echo code=$?\n");
+  await window.terminal("code=0");
 });

@@ -56,7 +56,8 @@ export function hasOwnProgram(setting: string | null, extensionPath: string): bo
   return setting === null && isExecutable(ownProgram(extensionPath));
 }
 
-function ownProgram(extensionPath: string): string {
+/** Where the extension has the program, if it does. */
+export function ownProgram(extensionPath: string): string {
   return join(extensionPath, "bin", "burrow");
 }
 
