@@ -180,7 +180,10 @@ wire! {
         #[serde(default)]
         pub follow: bool,
         /// For `dap`: whether a launched program is built and restarted when its files change, where its launch has no
-        /// `reload` attribute; else as the settings say.
+        /// `reload` attribute; else as the settings say. That attribute of DAP's `launch`, `true`, `false` or
+        /// `{ "whenStopped": "wait" | "ask" | "restart" }`, comes before both. With `ask`, a program that was built while
+        /// the old one stands at a breakpoint is told by the DAP event `burrow/reload/built`; the client answers with
+        /// `restart` to run it, or with `continue` to go on in the old one.
         #[serde(default)]
         pub reload: Option<bool>,
         /// The absolute path of another dlv than the workspace's.

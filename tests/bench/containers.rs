@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
+use serde_json::json;
 
 use crate::engine::{self, docker, docker_prints};
 use crate::home::{Home, program, time};
@@ -16,7 +17,12 @@ pub(crate) fn beside_the_reference(home: &Home, report: &mut Report) -> Result<(
     engine::require(&cache);
     let workspace = &home.workspaces[2];
     let config = workspace.join(".devcontainer/devcontainer.json");
-    write(&config, r#"{ "image": "unused", "postAttachCommand": "true", "userEnvProbe": "none" }"#)?;
+    let settings = json!({
+        "image": "unused", "postAttachCommand": "true", "userEnvProbe": "none",
+        // Where the reference is to work: else it takes a folder that this container does not have.
+        "workspaceFolder": workspace, "workspaceMount": format!("source={workspace},target={workspace},type=bind"),
+    });
+    write(&config, &settings.to_string())?;
     let container = Container::start(home.binary.as_str(), workspace.as_str())?;
 
     let cli = engine::cli(&cache);

@@ -184,17 +184,13 @@ impl Engine {
     pub(super) async fn finish_turn(&mut self) {
         loop {
             let now = now();
-            let launches = self.machine.launches(&now);
-            let mut idle = launches.is_empty();
-            for launch in launches {
-                self.launch(launch).await;
-            }
-            if let Some(begin) = self.machine.next(&now) {
-                self.begin(begin).await;
-                idle = false;
-            }
-            if idle {
+            let launched = self.launch_all(&now).await;
+            let begin = self.machine.next(&now);
+            if !launched && begin.is_none() {
                 break;
+            }
+            if let Some(begin) = begin {
+                self.begin(begin).await;
             }
         }
         let mut part = status::part(&self.machine, self.trouble.as_ref());
@@ -241,7 +237,12 @@ impl Engine {
             }
             Report::Due { run, command, start } => self.machine.resume(run, &command, start),
             Report::StopNow => drop(self.stop_services()),
-            Report::Ended { run, command, end } => self.ended(run, &command, end).await,
+            Report::Ended { run, command, end } => {
+                let ended = self.take_end(run, &command, end);
+                // What waited for it starts before its end is written here: its shim has it on disk already.
+                self.launch_all(&now()).await;
+                self.write_end(run, command, ended).await;
+            }
         }
     }
 
@@ -260,6 +261,16 @@ impl Engine {
         self.announced.insert(run);
         let title = format!("Running {}", run.hook);
         self.context.publisher.progress(&run.to_string(), ProgressStep::Begin { title });
+    }
+
+    /// Starts the commands of running runs whose turn it is; whether there were any.
+    async fn launch_all(&mut self, now: &str) -> bool {
+        let launches = self.machine.launches(now);
+        let any = !launches.is_empty();
+        for launch in launches {
+            self.launch(launch).await;
+        }
+        any
     }
 
     async fn launch(&mut self, Launch { job, command, start, again, is_ready }: Launch) {
@@ -325,16 +336,25 @@ impl Engine {
     }
 
     async fn ended(&mut self, run: RunId, command: &str, end: CommandEnd) {
+        let ended = self.take_end(run, command, end);
+        self.write_end(run, command.to_owned(), ended).await;
+    }
+
+    fn take_end(&mut self, run: RunId, command: &str, end: CommandEnd) -> Option<Ended> {
         tracing::info!(%run, command, fate = ?end.fate.state(), "a command ended");
         let key = (run, command.to_owned());
         self.outputs.remove(&key);
         self.cancels.remove(&key);
-        match self.machine.ended(run, command, end) {
+        self.machine.ended(run, command, end)
+    }
+
+    async fn write_end(&mut self, run: RunId, command: String, ended: Option<Ended>) {
+        match ended {
             Some(Ended::Over(settle)) => self.settle(settle).await,
             Some(Ended::Pause { line, start, pause }) => {
                 let written = self.blocking(move |journal| journal.pause(&line)).await;
                 self.note_unwritten(written);
-                let (reports, command) = (self.reports.clone(), command.to_owned());
+                let reports = self.reports.clone();
                 self.commands.spawn(async move {
                     tokio::time::sleep(pause).await;
                     let _ = reports.send(Report::Due { run, command, start }).await;

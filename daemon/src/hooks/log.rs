@@ -49,6 +49,7 @@ impl Hooks {
         let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
         let deadline = Instant::now() + wait;
         let mut turns = self.turns.clone();
+        let mut before = None;
         loop {
             turns.mark_unchanged();
             let place = self.locate(run, command).await?;
@@ -57,9 +58,14 @@ impl Hooks {
                 Whereabouts::Running { output, ready } => (output, ready),
                 Whereabouts::Queued | Whereabouts::Over => (None, false),
             };
-            if let Some(output) = &mut output {
-                output.mark_unchanged();
+            // The engine's turns are about all commands: most leave nothing new to read of this one.
+            let seen = Seen { over, ready, length: output.as_mut().map(|output| *output.borrow_and_update()) };
+            if before.as_ref().is_some_and(|(last, channel)| *last == seen && is_same(channel, output.as_ref()))
+                && tokio::time::timeout_at(deadline, grown(output.clone(), &mut turns)).await.is_ok()
+            {
+                continue;
             }
+            before = Some((seen, output.clone()));
             let found = self.read(run, command, attempt, offset).await?;
             if found.is_none() && over {
                 return Err(HookError::RunUnknown { run: run.to_string() });
@@ -99,6 +105,23 @@ impl Hooks {
             Ok(result) => result.map_err(|source| HookError::Log { run: run.to_string(), source }),
             Err(_) => Err(HookError::Stopping),
         }
+    }
+}
+
+/// How a command stood when its output was read.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    over: bool,
+    ready: bool,
+    /// The bytes that it had written, where it runs.
+    length: Option<u64>,
+}
+
+/// Whether both are of one start of a command.
+fn is_same(one: &Option<watch::Receiver<u64>>, other: Option<&watch::Receiver<u64>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.same_channel(other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

@@ -273,12 +273,12 @@ impl WorkspacePublisher {
 
     /// Replaces the hook engine's part.
     pub fn hooks(&self, part: &HooksPart) {
-        self.change(|parts| std::mem::replace(&mut parts.hooks, part.clone()) != *part);
+        self.change(|parts| replace(&mut parts.hooks, part));
     }
 
     /// Replaces the toolchain's part.
     pub fn tools(&self, part: &ToolsPart) {
-        self.change(|parts| std::mem::replace(&mut parts.tools, part.clone()) != *part);
+        self.change(|parts| replace(&mut parts.tools, part));
     }
 
     /// Tells a step of an operation.
@@ -299,6 +299,15 @@ impl WorkspacePublisher {
             self.model.send(&mut state, ModelChange::Workspace { workspace });
         }
     }
+}
+
+/// Replaces a part; whether it is another one. It is large, and mostly the same.
+fn replace<T: Clone + PartialEq>(part: &mut T, by: &T) -> bool {
+    let changed = part != by;
+    if changed {
+        part.clone_from(by);
+    }
+    changed
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::machine::{Action, Input, Machine, Verdict};
 use super::messages::{ReloadOrder, Reply};
 use super::plan::{self, Plan, Program};
 use super::queue::Queue;
+use super::settling::Settling;
 use crate::coded::with_causes;
 use crate::durable;
 use crate::duration::to_millis;
@@ -30,10 +31,6 @@ use crate::workspace::files::{air, dotenv};
 
 /// How many changed files are named.
 const NAMED: usize = 3;
-/// While git holds its index, it may be changing files; looked at again after this time.
-pub(super) const BUSY_AGAIN: Duration = Duration::from_millis(5);
-/// A lock that git left behind when it was killed, or events without end, hold nobody up for longer.
-pub(super) const BUSY_LONGEST: Duration = Duration::from_secs(10);
 /// A file that changed in this many builds one after another, and never otherwise, is written by them.
 const WRITTEN_BY_BUILDS: u32 = 4;
 /// How long the commands at the end may take, each.
@@ -51,10 +48,9 @@ enum Happened {
 struct Slot {
     program: Program,
     machine: Machine,
-    /// When it will have been quiet.
-    settled_at: Option<Instant>,
-    /// Since when it is waited for.
-    waiting_since: Option<Instant>,
+    settling: Settling,
+    /// Whether files changed in a build that they do not make worthless.
+    late: bool,
     /// What changed since the last build began.
     changed: BTreeSet<Utf8PathBuf>,
     /// Whether nothing but Go sources changed since the last program was started.
@@ -145,7 +141,7 @@ async fn begin(
         polled: tree.how.polled.clone(),
         problems: plan.problems.clone(),
     };
-    let slots = plan.programs.iter().map(|program| Slot::new(program.clone(), base.clone())).collect();
+    let slots = plan.programs.iter().map(|program| Slot::new(program.clone(), plan.delay, base.clone())).collect();
     let git_lock = git_lock(&plan.scope.base);
     let (sender, happened) = mpsc::unbounded_channel();
     let engine = Engine {
@@ -196,12 +192,12 @@ fn read_air(path: &Utf8Path) -> Result<(&Utf8Path, air::AirFile), ReloadError> {
 }
 
 impl Slot {
-    fn new(program: Program, around: Surroundings) -> Self {
+    fn new(program: Program, delay: Duration, around: Surroundings) -> Self {
         Self {
             machine: Machine::new(program.stop_on_error),
             program,
-            settled_at: None,
-            waiting_since: None,
+            settling: Settling::new(delay),
+            late: false,
             changed: BTreeSet::new(),
             only_go: true,
             build: CancellationToken::new(),
@@ -225,7 +221,7 @@ impl Engine {
         let mut stopping = false;
         self.step_all(Input::Begin).await;
         while !self.slots.iter().all(|slot| slot.machine.is_over()) {
-            let deadline = self.slots.iter().filter_map(|slot| slot.settled_at).min();
+            let deadline = self.slots.iter().filter_map(|slot| slot.settling.at()).min();
             tokio::select! {
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
@@ -251,7 +247,7 @@ impl Engine {
     async fn step(&mut self, index: usize, input: Input) {
         for action in self.slots[index].machine.step(input) {
             match action {
-                Action::Settle => self.settle(index),
+                Action::Settle => self.slots[index].settling.changed(Instant::now()),
                 Action::Build => self.build(index).await,
                 Action::CancelBuild => self.slots[index].build.cancel(),
                 Action::Start => self.start(index),
@@ -270,7 +266,14 @@ impl Engine {
         for slot in &mut self.slots {
             slot.changed.extend(changed.iter().cloned());
         }
-        self.step_all(Input::Changed).await;
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if slot.machine.is_building() && !slot.settling.disturbs() {
+                slot.late = true;
+            } else {
+                self.step(index, Input::Changed).await;
+            }
+        }
     }
 
     /// `changed` without the files that the builds themselves write anew each time: they would never end.
@@ -297,29 +300,14 @@ impl Engine {
         left
     }
 
-    fn settle(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        let now = Instant::now();
-        slot.waiting_since.get_or_insert(now);
-        slot.settled_at = Some(now + self.plan.delay);
-    }
-
     /// `more`: there are events that nobody has looked at yet.
     async fn settled(&mut self, more: bool) {
         let now = Instant::now();
         let busy = more || self.git_lock.as_ref().is_some_and(|lock| lock.exists());
         for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            if slot.settled_at.is_none_or(|at| at > now) {
-                continue;
+            if self.slots[index].settling.is_over(now, busy) {
+                self.step(index, Input::Settled).await;
             }
-            if busy && slot.waiting_since.is_some_and(|since| now < since + BUSY_LONGEST) {
-                slot.settled_at = Some(now + BUSY_AGAIN);
-                continue;
-            }
-            slot.settled_at = None;
-            slot.waiting_since = None;
-            self.step(index, Input::Settled).await;
         }
     }
 
@@ -394,6 +382,9 @@ impl Engine {
                 }
                 self.slots[index].built = Some(built);
                 self.step(index, Input::Built(verdict)).await;
+                if std::mem::take(&mut self.slots[index].late) {
+                    self.step(index, Input::Changed).await;
+                }
             }
             Happened::Ended(fate) => {
                 self.slots[index].fate = Some(fate);

@@ -18,6 +18,7 @@ mod messages; // ReloadRequest
 mod plan; // pure: settings, .air.toml and the call, put together
 mod queue; // what happened, until it is told
 mod rebuild; // builds for a debug session
+mod settling; // pure: when a burst of changes is over
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -17,6 +17,7 @@ use crate::duration;
 use crate::watch::{Rule, Scope};
 use crate::workspace::files::air::{AirFile, AirProgram};
 use crate::workspace::files::glob;
+use crate::workspace::files::lexical::clean;
 
 /// After the last change. An editor's "save all" is over by then.
 const DELAY: Duration = Duration::from_millis(100);
@@ -326,21 +327,6 @@ fn pattern(text: &str) -> Result<regex_lite::Regex, ReloadError> {
 fn exactly(path: &Utf8Path) -> Result<regex_lite::Regex, ReloadError> {
     let text = format!("^{}$", regex_lite::escape(path.as_str()));
     regex_lite::Regex::new(&text).map_err(|error| ReloadError::Settings { why: error.to_string() })
-}
-
-/// `a/./b/../c` as `a/c`.
-fn clean(path: &Utf8Path) -> Utf8PathBuf {
-    let mut cleaned = Utf8PathBuf::new();
-    for part in path.components() {
-        match part {
-            camino::Utf8Component::CurDir => {}
-            camino::Utf8Component::ParentDir => {
-                cleaned.pop();
-            }
-            part => cleaned.push(part),
-        }
-    }
-    cleaned
 }
 
 #[cfg(test)]

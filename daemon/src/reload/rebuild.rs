@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::ReloadContext;
 use super::command::{self, Build, Fate, Surroundings};
-use super::engine::{BUSY_AGAIN, BUSY_LONGEST, environment, git_lock};
+use super::engine::{environment, git_lock};
 use super::error::ReloadError;
 use super::folder::{ReloadFolder, ReloadId};
 use super::machine::{Action, Input, Machine, Verdict};
 use super::messages::ReloadOrder;
 use super::plan::{self, Plan, Step};
+use super::settling::Settling;
 use crate::coded::with_causes;
 use crate::durable;
 use crate::process::Caller;
@@ -61,8 +62,9 @@ struct Builds {
     around: Surroundings,
     git_lock: Option<Utf8PathBuf>,
     machine: Machine,
-    settled_at: Option<Instant>,
-    waiting_since: Option<Instant>,
+    settling: Settling,
+    /// Whether files changed in a build that they do not make worthless.
+    late: bool,
     cancel: CancellationToken,
     output: Utf8PathBuf,
     command: String,
@@ -103,8 +105,8 @@ async fn begin(
         around: Surroundings { env, secrets: Vec::new() },
         folder: Arc::new(folder),
         machine: Machine::new(false),
-        settled_at: None,
-        waiting_since: None,
+        settling: Settling::new(plan.delay),
+        late: false,
         cancel: CancellationToken::new(),
         output: Utf8PathBuf::new(),
         command: String::new(),
@@ -131,6 +133,7 @@ impl Builds {
             if self.machine.is_over() {
                 break;
             }
+            let settled_at = self.settling.at();
             tokio::select! {
                 () = told.closed(), if !stopping => {
                     stopping = true;
@@ -140,13 +143,21 @@ impl Builds {
                     stopping = true;
                     inputs.push(Input::Stop);
                 }
-                Some(build) = built.recv() => inputs.extend(self.built(build, told).await),
+                Some(build) = built.recv() => {
+                    inputs.extend(self.built(build, told).await);
+                    inputs.extend(std::mem::take(&mut self.late).then_some(Input::Changed));
+                }
                 changed = tree.changed(), if !stopping => {
                     tracing::debug!(?changed, "a debugged program's files changed");
-                    inputs.push(Input::Changed);
+                    if self.machine.is_building() && !self.settling.disturbs() {
+                        self.late = true;
+                    } else {
+                        inputs.push(Input::Changed);
+                    }
                 }
-                () = sleep_until(self.settled_at.unwrap_or_else(Instant::now)), if self.settled_at.is_some() => {
-                    inputs.extend(self.settled(tree.is_busy()));
+                () = sleep_until(settled_at.unwrap_or_else(Instant::now)), if settled_at.is_some() => {
+                    let busy = tree.is_busy() || self.git_lock.as_ref().is_some_and(|lock| lock.exists());
+                    inputs.extend(self.settling.is_over(Instant::now(), busy).then_some(Input::Settled));
                 }
             }
         }
@@ -155,11 +166,7 @@ impl Builds {
     async fn step(&mut self, input: Input, sender: &mpsc::UnboundedSender<Build>, told: &mpsc::Sender<Rebuild>) {
         for action in self.machine.step(input) {
             match action {
-                Action::Settle => {
-                    let now = Instant::now();
-                    self.waiting_since.get_or_insert(now);
-                    self.settled_at = Some(now + self.plan.delay);
-                }
+                Action::Settle => self.settling.changed(Instant::now()),
                 Action::Build => self.build(sender),
                 Action::CancelBuild => self.cancel.cancel(),
                 Action::Start => {
@@ -170,18 +177,6 @@ impl Builds {
                 Action::End | Action::TellBuilt | Action::TellEnded => {}
             }
         }
-    }
-
-    fn settled(&mut self, more: bool) -> Option<Input> {
-        let now = Instant::now();
-        let busy = more || self.git_lock.as_ref().is_some_and(|lock| lock.exists());
-        if busy && self.waiting_since.is_some_and(|since| now < since + BUSY_LONGEST) {
-            self.settled_at = Some(now + BUSY_AGAIN);
-            return None;
-        }
-        self.settled_at = None;
-        self.waiting_since = None;
-        Some(Input::Settled)
     }
 
     fn build(&mut self, sender: &mpsc::UnboundedSender<Build>) {

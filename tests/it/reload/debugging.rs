@@ -245,6 +245,7 @@ fn what_a_change_does_at_a_breakpoint_can_be_chosen() {
     editor.version();
     sandbox.change("main.go", &ticking("three"));
     editor.console("restart the session to run it");
+    editor.event("burrow/reload/built");
     editor.done("restart", &json!({}));
     editor.event("initialized");
     editor.configure(&sandbox, true);

@@ -391,7 +391,10 @@ export type LeaseParams = {
   follow: boolean;
   /**
    * For `dap`: whether a launched program is built and restarted when its files change, where its launch has no
-   * `reload` attribute; else as the settings say.
+   * `reload` attribute; else as the settings say. That attribute of DAP's `launch`, `true`, `false` or
+   * `{ "whenStopped": "wait" | "ask" | "restart" }`, comes before both. With `ask`, a program that was built while
+   * the old one stands at a breakpoint is told by the DAP event `burrow/reload/built`; the client answers with
+   * `restart` to run it, or with `continue` to go on in the old one.
    */
   reload: boolean | null;
   /** The absolute path of another dlv than the workspace's. */

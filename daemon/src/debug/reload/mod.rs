@@ -36,6 +36,8 @@ use wish::Wish;
 
 /// The numbers of the relay's own requests to dlv, above those of any client.
 const OWN: i64 = 1 << 40;
+/// An event of our own, said where the client is to decide: its `restart` runs what was built, its `continue` does not.
+const BUILT: &str = "burrow/reload/built";
 /// dlv's number for a launch that failed (`service/dap/error_ids.go`).
 const FAILED_TO_LAUNCH: i64 = 3000;
 
@@ -327,7 +329,11 @@ impl Relaying {
                     self.swap().await?;
                 }
                 Action::TellWaits => self.tell("console", "built again; it is restarted when you continue\n").await?,
-                Action::TellAsk => self.tell("console", "built again; restart the session to run it\n").await?,
+                Action::TellAsk => {
+                    self.tell("console", "built again; restart the session to run it\n").await?;
+                    // For an editor that asks in a way of its own; others have the line above.
+                    self.say(&json!({ "seq": 0, "type": "event", "event": BUILT, "body": {} })).await?;
+                }
                 Action::TellEnded => {
                     let code = self.exit_code.take().map(|code| format!(" with exit code {code}")).unwrap_or_default();
                     let text = format!("the program has ended{code}; it is started again by the next change\n");

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::TrialError;
 use super::target::Target;
+use crate::workspace::files::lexical::clean;
 
 const MAX_DEPTH: usize = 8;
 const MAX_FILES: usize = 20_000;
@@ -62,21 +63,6 @@ pub fn select_package(
         _ => at(workspace)
             .ok_or_else(|| TrialError::SeveralPrograms { workspace: workspace.to_owned(), candidates: candidates() }),
     }
-}
-
-/// `a/./b/../c` as `a/c`, as the go command reads it.
-fn clean(path: &Utf8Path) -> Utf8PathBuf {
-    let mut cleaned = Utf8PathBuf::new();
-    for part in path.components() {
-        match part {
-            camino::Utf8Component::CurDir => {}
-            camino::Utf8Component::ParentDir => {
-                cleaned.pop();
-            }
-            part => cleaned.push(part),
-        }
-    }
-    cleaned
 }
 
 fn walk(root: &Utf8Path, dir: &Utf8Path, depth: usize, budget: &mut usize, found: &mut Vec<MainPackage>) {
@@ -142,7 +128,7 @@ fn is_main_file(text: &str) -> bool {
 mod tests {
     use camino::{Utf8Path, Utf8PathBuf};
 
-    use super::{MainPackage, Target, find_packages, is_main_file, select_package};
+    use super::{MainPackage, Target, clean, find_packages, is_main_file, select_package};
 
     #[test]
     fn package_clauses() {
@@ -185,7 +171,7 @@ mod tests {
     #[test]
     fn choice() {
         let root = Utf8Path::new("/w");
-        let package = |name: &str| MainPackage { dir: super::clean(&root.join(name)), name: name.to_owned() };
+        let package = |name: &str| MainPackage { dir: clean(&root.join(name)), name: name.to_owned() };
         let (own, api, tool) = (package("."), package("./cmd/api"), package("./cmd/tool"));
         let (all, two, one) = ([own.clone(), api.clone(), tool.clone()], [api.clone(), tool.clone()], [api.clone()]);
         let line = |file: &str| Target::Line { file: file.into(), line: 1 };

@@ -9,6 +9,7 @@ pub mod go_mod;
 pub mod go_work;
 pub mod hooks;
 pub mod jsonc;
+pub mod lexical;
 pub mod mise;
 pub mod modules;
 pub mod root;
