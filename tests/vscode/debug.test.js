@@ -147,6 +147,26 @@ test("a save restarts the program in its session, and what does not compile is t
   await isOver(window);
 });
 
+test("with whenStopped ask a program that was built is restarted by a click", async (context) => {
+  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped: "ask" } };
+  const window = await open(context, configuration, "main.go");
+  window.write("main.go", LOOP);
+  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
+  await window.breakpoint(LOOP_PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(LOOP_PRINTS);
+  await window.variable("answer", "1");
+
+  await save(window, "answer := 2");
+  const notice = await window.notification("hello was built again");
+  await window.variable("answer", "1");
+  await window.picture("debug-reload-asked");
+  await notice.getByRole("button", { name: "Restart" }).click();
+  await window.variable("answer", "2");
+  await window.page.keyboard.press("Shift+F5");
+  await isOver(window);
+});
+
 /** Types over the line of LOOP that sets the answer, and saves. */
 async function save(window, line) {
   await window.goTo(LOOP_SETS);

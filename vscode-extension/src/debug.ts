@@ -31,6 +31,9 @@ const HOST = "127.0.0.1";
 /** Where a configuration keeps the lease that was lent to it. */
 const LEASE = "__burrowLease";
 
+/** What the relay says where a program that stands at a breakpoint was built again and the user is to decide. */
+const BUILT = "burrow/reload/built";
+
 /** Where it is kept what was said. */
 const SAID = "debug.said";
 
@@ -89,6 +92,11 @@ export class Debugging {
       ...[OURS, THEIRS].map((type) =>
         vscode.debug.registerDebugAdapterTrackerFactory(type, { createDebugAdapterTracker: (session) => this.track(session) }),
       ),
+      vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event }) => {
+        if (event === BUILT) {
+          this.askToRestart(session).catch((error: unknown) => showError(error, this.output));
+        }
+      }),
       vscode.debug.onDidTerminateDebugSession((session) => {
         // One that is restarted ends, too, and it may have another lease by then.
         if (!this.restarting.delete(session.id)) {
@@ -169,6 +177,14 @@ export class Debugging {
         }
       },
     );
+  }
+
+  /** Where a configuration says `reload: { whenStopped: "ask" }`. To close the question is to go on in the old program. */
+  private async askToRestart(session: vscode.DebugSession): Promise<void> {
+    const message = `${session.name} was built again. Restart it now?`;
+    if ((await vscode.window.showInformationMessage(message, "Restart")) !== undefined) {
+      await session.customRequest("restart");
+    }
   }
 
   /** Another lease on the port of a session that is restarted. */
