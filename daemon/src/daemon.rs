@@ -34,7 +34,7 @@ use crate::process::Caller;
 use crate::rebuild::{RebuildOrder, Rebuilds};
 use crate::reload::{Finding, GoSource, Reload, ReloadContext};
 use crate::rpc::{ListenError, Listener};
-use crate::toolchain::{Toolchain, ToolchainContext};
+use crate::toolchain::{AskedGo, Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
 use crate::workspace::files::devcontainer::Settings;
@@ -437,6 +437,7 @@ impl Core {
             settings: current,
             publisher: publisher.clone(),
             looked_at,
+            asked_go: AskedGo::default(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
         let trust = Trust::default();

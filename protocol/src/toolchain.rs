@@ -17,6 +17,9 @@ wire! {
         pub path: Option<String>,
         /// The Go that built it, such as `go1.26.8`, once installed.
         pub built_with: Option<String>,
+        /// The version that is asked for, where somebody rolled back from it: that holds until the next repair or update.
+        #[serde(default)]
+        pub rolled_back_from: Option<String>,
     }
 
     /// The state of a tool.
@@ -69,6 +72,9 @@ wire! {
         pub workspace: String,
         /// Fail rather than install anything that the lock file does not name.
         pub locked: bool,
+        /// Leave the tools at the set that somebody rolled back to, as long as it is whole.
+        #[serde(default)]
+        pub keep_rollback: bool,
     }
 
     /// Params of `burrow/toolchain/verify`.

@@ -2,11 +2,13 @@
 
 mod choice; // which versions a workspace gets
 mod drift; // what is noticed by itself
+mod garbage; // what is no longer used
 mod http; // the proxy over HTTP, with faults
 mod live; // a switch while a tool runs
 mod network; // what a network does
 mod older_go; // real tools for an older Go
 pub(crate) mod proxy; // a module proxy in a folder
+mod shim; // a `go` that is no installation
 mod trust; // what is never trusted
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -164,6 +166,16 @@ fn lock_is_honoured_until_an_update_moves_it() {
     sandbox.burrow(["tools", "rollback"]).exits(0).says("gopls      v1.0.0");
     assert_eq!(binary(&sandbox, "gopls"), old);
     sandbox.burrow(["tools", "rollback"]).exits(1).tells("[BUR411 no-generation]");
+    // It is a choice: nothing nags, and `up` leaves it alone.
+    let choice = "gopls      v1.0.0  unverified  rolled back: v1.1.0 is asked for, and `burrow tools repair` brings it";
+    sandbox.burrow(["tools", "list"]).exits(0).says(choice);
+    sandbox.burrow(["up"]).exits(0).says(choice);
+    assert_eq!(sandbox.workspace_status().reasons, Vec::new());
+    assert_eq!(binary(&sandbox, "gopls"), old);
+    // Its links are kept in order all the same.
+    std::fs::remove_file(sandbox.state_dir().join("current").canonicalize_utf8().unwrap().join("gopls")).unwrap();
+    sandbox.burrow(["up"]).exits(0).says(choice);
+    assert_eq!(binary(&sandbox, "gopls"), old);
     // Nothing is built for the way forward again.
     let sandbox = sandbox.env("GOPROXY", "off");
     sandbox.burrow(["tools", "repair"]).exits(0).says("gopls      v1.1.0");

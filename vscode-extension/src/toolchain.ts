@@ -31,7 +31,7 @@ export class Toolchain {
     if (workspace === undefined) {
       return;
     }
-    const plan = await this.daemon.request("burrow/toolchain/plan", { workspace, locked: false });
+    const plan = await this.daemon.request("burrow/toolchain/plan", { workspace, locked: false, keepRollback: false });
     if (plan.actions.length === 0) {
       void vscode.window.showInformationMessage("The Go tools are in order: there is nothing to repair.");
       return;
@@ -39,7 +39,7 @@ export class Toolchain {
     const question = `Repair the Go tools of ${basename(workspace)}?`;
     const detail = plan.actions.map(actionLine).join("\n");
     if ((await vscode.window.showInformationMessage(question, { modal: true, detail }, "Repair")) === "Repair") {
-      const started = await this.daemon.request("burrow/toolchain/repair", { workspace, locked: false });
+      const started = await this.daemon.request("burrow/toolchain/repair", { workspace, locked: false, keepRollback: false });
       await this.watch("Repairing the Go tools", workspace, started);
     }
   }

@@ -21,7 +21,8 @@ const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => (
 });
 
 const tool = (state: ToolState): ToolStatus => {
-  return { name: "gopls", version: "v0.23.0", why: "compat table", state, by: null, path: null, builtWith: null };
+  const installed = { by: null, path: null, builtWith: null, rolledBackFrom: null };
+  return { name: "gopls", version: "v0.23.0", why: "compat table", state, ...installed };
 };
 
 const workspace = (path: string, state: WorkspaceStatus["state"], more: Partial<WorkspaceStatus> = {}): WorkspaceStatus => {

@@ -78,7 +78,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
 
 /// Brings the tools in order. What the tools themselves say no to is the answer; hooks run all the same.
 async fn repair(client: &mut Client, context: &Context, locked: bool) -> Result<Result<OperationResult, ErrorData>> {
-    let params = RepairParams { workspace: context.workspace().to_string(), locked };
+    // A rollback is somebody's choice; what the lock file names is asked for by `--locked` in so many words.
+    let params = RepairParams { workspace: context.workspace().to_string(), locked, keep_rollback: !locked };
     let result = match client.call::<ToolchainRepair>(params).await {
         Ok(started) => run_operation(client, context.workspace(), started, context.printer).await,
         Err(error) => Err(error),

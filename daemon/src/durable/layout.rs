@@ -151,6 +151,12 @@ impl WorkspaceLayout {
         self.dir.join("verified.json")
     }
 
+    /// What a rollback chose: `rollback.json`.
+    #[must_use]
+    pub fn rollback(&self) -> Utf8PathBuf {
+        self.dir.join("rollback.json")
+    }
+
     /// The lock file of a workspace that has no `.devcontainer` folder.
     #[must_use]
     pub fn lock_file(&self) -> Utf8PathBuf {

@@ -188,21 +188,26 @@ impl ToolchainActor {
 
     fn handle(&mut self, request: ToolchainRequest) {
         match request {
-            ToolchainRequest::List { caller, reply } => self.look(caller, Depth::Quick, |seen, view| {
-                let _ = reply.send(seen.asked.map(|_| view.report.clone()));
-            }),
-            ToolchainRequest::Plan { caller, locked, reply } => self.look(caller, Depth::Quick, move |seen, _| {
-                let plan = seen.asked.and_then(|asked| {
-                    if locked {
-                        repair::check_locked(&asked)?;
-                    }
-                    Ok(repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus).actions())
+            ToolchainRequest::List { caller, reply } => {
+                self.look(caller, Relax::Nothing, Depth::Quick, |seen, view| {
+                    let _ = reply.send(seen.asked.map(|_| view.report.clone()));
                 });
-                let _ = reply.send(plan);
-            }),
+            }
+            ToolchainRequest::Plan { caller, locked, keep_rollback, reply } => {
+                let relax = if keep_rollback { Relax::Nothing } else { Relax::Rollback };
+                self.look(caller, relax, Depth::Quick, move |seen, _| {
+                    let plan = seen.asked.and_then(|asked| {
+                        if locked {
+                            repair::check_locked(&asked)?;
+                        }
+                        Ok(repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus).actions())
+                    });
+                    let _ = reply.send(plan);
+                });
+            }
             ToolchainRequest::Verify { caller, full, reply } => {
                 let depth = if full { Depth::Full } else { Depth::Quick };
-                self.look(caller, depth, |_, view| {
+                self.look(caller, Relax::Nothing, depth, |_, view| {
                     let _ = reply.send(view.report.clone());
                 });
             }
@@ -225,14 +230,32 @@ impl ToolchainActor {
     }
 
     /// Looks at everything and lets `answer` have it; then it is shown.
-    fn look(&mut self, caller: Caller, depth: Depth, answer: impl FnOnce(Observation, &View) + Send + 'static) {
+    fn look(
+        &mut self,
+        caller: Caller,
+        relax: Relax,
+        depth: Depth,
+        answer: impl FnOnce(Observation, &View) + Send + 'static,
+    ) {
         self.caller = Some(caller.clone());
+        self.look_as(caller, relax, depth, answer);
+    }
+
+    /// Looks at everything for `caller`, who is not who asked last.
+    fn look_as(
+        &mut self,
+        caller: Caller,
+        relax: Relax,
+        depth: Depth,
+        answer: impl FnOnce(Observation, &View) + Send + 'static,
+    ) {
         let (context, began) = (Arc::clone(&self.context), self.finished);
         self.looks.spawn_blocking(move || {
-            let seen = observe(&context, &caller, &Relax::Nothing, depth);
+            let seen = observe(&context, &caller, &relax, depth);
             let view = view_of(&context, &seen);
             answer(seen, &view);
-            Looked::Asked(began, view)
+            // What a plan passes over is still there.
+            if relax == Relax::Nothing { Looked::Asked(began, view) } else { Looked::Nothing }
         });
     }
 
@@ -375,10 +398,12 @@ impl ToolchainActor {
     /// Looks in the name of the last caller. Where the settings want it, and somebody may have it, what is out of order is
     /// brought in order.
     fn look_around(&mut self, may_repair: bool) {
-        let Some(caller) = self.caller.clone() else { return };
-        let repairs = may_repair && caller.trusted && self.settings.borrow().burrow.auto_repair;
+        let Some(mut caller) = self.caller.clone() else { return };
+        // Nobody asked for this look, so that it runs a program only where such work is allowed now.
+        caller.trusted &= may_repair;
+        let repairs = caller.trusted && self.settings.borrow().burrow.auto_repair;
         let events = self.events.0.clone();
-        self.look(caller, Depth::Quick, move |seen, _| {
+        self.look_as(caller, Relax::Nothing, Depth::Quick, move |seen, _| {
             let Ok(asked) = seen.asked else { return };
             let plan = repair::plan(&asked, seen.active.as_ref(), &seen.at_hand, &seen.surplus);
             if repairs && !plan.is_empty() {
@@ -396,14 +421,15 @@ impl ToolchainActor {
         tracing::info!(workspace = %self.context.workspace, "the tools are brought in order, as the settings want it");
         self.tried = actions;
         self.started += 1;
-        let kind = Kind::Repair { locked: false };
+        let kind = Kind::Repair { locked: false, keep_rollback: true };
         let name = format!("{}-{}", kind.word(), self.started);
         self.queue.push(Queued { name, kind, caller });
     }
 
     fn look_again(&mut self) {
         let Some(caller) = self.caller.clone() else { return };
-        self.look(caller, Depth::Quick, |_, _| {});
+        let caller = Caller { trusted: false, ..caller };
+        self.look_as(caller, Relax::Nothing, Depth::Quick, |_, _| {});
     }
 
     fn publish(&self) {

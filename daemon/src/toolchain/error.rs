@@ -19,6 +19,14 @@ pub enum ToolchainError {
     /// No Go on the caller's PATH.
     #[error("find Go: no folder of PATH outside the workspace holds a `go` that belongs to a Go installation")]
     NoGo,
+    /// The `go` on PATH belongs to no installation, and does not say where its Go lies.
+    #[error("find Go: {program} belongs to no Go installation, and {why}")]
+    GoUnknown {
+        /// The program.
+        program: Utf8PathBuf,
+        /// Why nobody can say.
+        why: String,
+    },
     /// No module in the workspace.
     #[error("find a Go module in {workspace}: there is no go.work, and no go.mod in it or below")]
     NoModule {
@@ -297,7 +305,7 @@ pub enum ToolchainError {
 impl Coded for ToolchainError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::NoGo => ErrorCode::NoGo,
+            Self::NoGo | Self::GoUnknown { .. } => ErrorCode::NoGo,
             Self::NoModule { .. } => ErrorCode::NoModule,
             Self::GoModSyntax { .. } | Self::GoModVersion { .. } | Self::Read { .. } => ErrorCode::GoModSyntax,
             Self::GoTooOld { .. } => ErrorCode::GoTooOld,
@@ -337,6 +345,9 @@ impl Coded for ToolchainError {
             Self::NoGo => {
                 Some("install Go from https://go.dev/dl or use a `golang` image, and see that `go` is on PATH".into())
             }
+            Self::GoUnknown { program, .. } => Some(format!(
+                "trust the folder, see that `{program} env GOVERSION GOROOT` works there, or put a Go installation before it on PATH"
+            )),
             Self::NoModule { .. } => {
                 Some("run `go mod init NAME` there, or name another folder with `--workspace`".into())
             }

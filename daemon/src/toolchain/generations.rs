@@ -3,6 +3,9 @@
 //! `generations/<n>/manifest.json` says what is in it, `generations/<n>/bin/<tool>` are links into the store, and the link
 //! `current` names the active one. The manifest is written last: a folder without one was never finished and does not count.
 //! Switching is one rename, so a reader sees the old or the new set. All functions block.
+//!
+//! Going back is somebody's choice, and `rollback.json` says to which generation and away from what: it holds while that
+//! generation is the active one and the same is asked for. Whatever else is made active ends it.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +29,16 @@ pub(crate) struct Manifest {
     schema: u32,
     /// The tools by name.
     pub(crate) tools: BTreeMap<String, InstalledTool>,
+}
+
+/// A rollback that somebody chose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rollback {
+    schema: u32,
+    /// The generation that it went back to.
+    pub(crate) generation: u32,
+    /// What was asked for at that time: the version of each tool. None where nobody could say.
+    pub(crate) asked: Option<BTreeMap<String, String>>,
 }
 
 /// A binary of a generation.
@@ -133,7 +146,7 @@ impl Generations {
     /// Leaves a mark on the tools whose content is another although nothing about their files tells: from here on they count as
     /// changed to everybody. What cannot be written is found again by the next full comparison.
     pub(crate) fn distrust(&self, active: &mut Active, store: &Store) {
-        let Active { number, manifest, conditions } = active;
+        let Active { number, manifest, conditions, .. } = active;
         let mut marked = false;
         for (name, tool) in &mut manifest.tools {
             let looks_sound = Fingerprint::of(&store.path(&tool.sha256, name)).as_ref() == Some(&tool.fingerprint);
@@ -170,8 +183,29 @@ impl Generations {
         self.all().into_iter().flat_map(|(_, manifest)| manifest.tools.into_values()).map(|tool| tool.sha256).collect()
     }
 
-    /// Makes generation `number` the active one.
+    /// Makes generation `number` the active one, and ends a rollback.
     pub(crate) fn activate(&self, number: u32) -> Result<(), ToolchainError> {
+        durable::remove_file(&self.layout.rollback())?;
+        self.switch(number)
+    }
+
+    /// Makes generation `number` the active one, as somebody chose who was asked for other tools.
+    pub(crate) fn roll_back(&self, number: u32, asked: Option<BTreeMap<String, String>>) -> Result<(), ToolchainError> {
+        // Written first: without its generation being active it says nothing.
+        let rollback = Rollback { schema: SCHEMA, generation: number, asked };
+        durable::replace_json(&self.layout.rollback(), &rollback)?;
+        self.switch(number)
+    }
+
+    /// The rollback that led to the active generation, if one did.
+    pub(crate) fn rollback(&self) -> Option<Rollback> {
+        // One that cannot be read is none: then what is active is shown as drift.
+        let rollback = durable::read_json::<Rollback>(&self.layout.rollback()).ok().flatten()?;
+        let active = self.active()?.0;
+        (rollback.schema == SCHEMA && rollback.generation == active).then_some(rollback)
+    }
+
+    fn switch(&self, number: u32) -> Result<(), ToolchainError> {
         let target = Utf8Path::new("generations").join(number.to_string());
         Ok(durable::replace_link(&target, &self.layout.current())?)
     }

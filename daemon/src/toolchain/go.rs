@@ -1,4 +1,5 @@
-//! The effective Go of a workspace, by our own reader: no `go` process is started to learn it.
+//! The effective Go of a workspace, by our own reader: no `go` process is started to learn it, unless the `go` on PATH is one
+//! that has to be asked where its Go lies (`asked_go`).
 //!
 //! `go` is looked up on the caller's PATH, outside of the workspace; its version is read from `GOROOT/VERSION` and held
 //! against the `go` and `toolchain` lines of go.work and go.mod, under the caller's GOTOOLCHAIN. Why not ask `go`: it acts on
@@ -15,9 +16,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::asked_go::AskedGo;
 use super::environment;
 use super::error::ToolchainError;
 use super::version::GoVersion;
+use crate::process::Caller;
 use crate::workspace::files::go_mod::GoMod;
 use crate::workspace::files::{go_mod, go_work, modules, text};
 
@@ -112,22 +115,23 @@ impl EffectiveGo {
     }
 }
 
-/// The effective Go of `workspace` for a caller with the environment `env`.
+/// The effective Go of `workspace` for `caller`.
 ///
 /// # Errors
-/// [`ToolchainError`] `NoGo`, `NoModule`, `GoTooOld`, or a file that cannot be read.
-pub(crate) fn effective(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<EffectiveGo, ToolchainError> {
-    let local = find_for(workspace, env)?;
-    let files = files(workspace, env, Some(&local));
-    Ok(of(workspace, env, local, files)?.0.go)
+/// [`ToolchainError`] `NoGo`, `GoUnknown`, `NoModule`, `GoTooOld`, or a file that cannot be read.
+pub(crate) fn effective(workspace: &Utf8Path, caller: &Caller, asked: &AskedGo) -> Result<EffectiveGo, ToolchainError> {
+    let local = find_for(workspace, caller, asked)?;
+    let files = files(workspace, &caller.env, Some(&local));
+    Ok(of(workspace, &caller.env, local, files)?.0.go)
 }
 
-/// The Go on the PATH of a caller with the environment `env`.
+/// The Go on the PATH of `caller`; a `go` that belongs to no installation is asked, as far as the caller is trusted.
 ///
 /// # Errors
-/// [`ToolchainError::NoGo`].
-pub(crate) fn find_for(workspace: &Utf8Path, env: &BTreeMap<String, String>) -> Result<GoInstall, ToolchainError> {
-    find(env.get("PATH").map_or("", String::as_str), workspace)
+/// [`ToolchainError::NoGo`] or [`ToolchainError::GoUnknown`].
+pub(crate) fn find_for(workspace: &Utf8Path, caller: &Caller, asked: &AskedGo) -> Result<GoInstall, ToolchainError> {
+    let path = caller.env.get("PATH").map_or("", String::as_str);
+    find(path, workspace, |program| asked.ask(program, workspace, caller))
 }
 
 /// Which Go works for what `files` ask, and the modules that they name.
@@ -161,20 +165,32 @@ pub(crate) fn of(
     Ok((WorkspaceGo { go: EffectiveGo { version: *version, local }, served, fetches, left_out }, modules))
 }
 
-/// Finds the Go that `path` (a PATH) leads to. Folders that are relative or lie in the workspace do not count.
-///
-/// # Errors
-/// [`ToolchainError::NoGo`].
-pub(crate) fn find(path: &str, workspace: &Utf8Path) -> Result<GoInstall, ToolchainError> {
-    path.split(':')
-        .map(Utf8Path::new)
-        .filter(|folder| folder.is_absolute())
-        .find_map(|folder| install(&folder.join("go"), workspace))
-        .ok_or(ToolchainError::NoGo)
+/// Finds the Go that `path` (a PATH) leads to. Folders that are relative or lie in the workspace do not count. `ask` is for a
+/// program that belongs to no installation; where nobody can say what it stands for, the next one on PATH counts.
+fn find(
+    path: &str,
+    workspace: &Utf8Path,
+    ask: impl Fn(&Utf8Path) -> Result<GoInstall, String>,
+) -> Result<GoInstall, ToolchainError> {
+    let mut error = ToolchainError::NoGo;
+    for folder in path.split(':').map(Utf8Path::new).filter(|folder| folder.is_absolute()) {
+        let program = folder.join("go");
+        let Some(real) = real_program(&program, workspace) else { continue };
+        // GOROOT/bin/go; links are followed, as `/usr/bin/go` of Debian is one.
+        if let Some(found) = real.parent().and_then(Utf8Path::parent).and_then(installed) {
+            return Ok(found);
+        }
+        match ask(&program) {
+            Ok(found) => return Ok(found),
+            Err(why) if matches!(error, ToolchainError::NoGo) => error = ToolchainError::GoUnknown { program, why },
+            Err(_) => {}
+        }
+    }
+    Err(error)
 }
 
-/// The installation that `program` belongs to; links are followed, as `/usr/bin/go` of Debian is one.
-fn install(program: &Utf8Path, workspace: &Utf8Path) -> Option<GoInstall> {
+/// What `program` leads to, where that can be run and lies outside of the workspace.
+fn real_program(program: &Utf8Path, workspace: &Utf8Path) -> Option<Utf8PathBuf> {
     let real = program.canonicalize_utf8().ok()?;
     let metadata = real.metadata().ok()?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
@@ -184,7 +200,11 @@ fn install(program: &Utf8Path, workspace: &Utf8Path) -> Option<GoInstall> {
     if real.starts_with(&workspace) || program.starts_with(&workspace) {
         return None;
     }
-    let root = real.parent()?.parent()?;
+    Some(real)
+}
+
+/// The installation in the folder `root`, by its VERSION file.
+pub(crate) fn installed(root: &Utf8Path) -> Option<GoInstall> {
     let text = fs_err::read_to_string(root.join("VERSION")).ok()?;
     let version = text.lines().next()?.parse().ok()?;
     Some(GoInstall { root: root.to_owned(), version })
@@ -486,9 +506,19 @@ mod tests {
         std::fs::create_dir_all(&linked).unwrap();
         std::os::unix::fs::symlink(real.join("go"), linked.join("go")).unwrap();
 
-        let found = find(&format!("bin:{inside}:{shim}:/nonexistent:{linked}"), &workspace).unwrap();
+        let unknown = |_: &Utf8Path| Err("it is not asked".to_owned());
+        let found = find(&format!("bin:{inside}:{shim}:/nonexistent:{linked}"), &workspace, unknown).unwrap();
         assert_eq!(found, GoInstall { root: root.join("sdk"), version: go("1.26.8") });
-        assert!(matches!(find(&format!("{inside}:{shim}"), &workspace), Err(ToolchainError::NoGo)));
-        assert!(matches!(find("", &workspace), Err(ToolchainError::NoGo)));
+        let only_shim = find(&format!("{inside}:{shim}"), &workspace, unknown);
+        let expected = shim.join("go");
+        assert!(matches!(only_shim, Err(ToolchainError::GoUnknown { program, .. }) if program == expected));
+        assert!(matches!(find(inside.as_str(), &workspace, unknown), Err(ToolchainError::NoGo)));
+        assert!(matches!(find("", &workspace, unknown), Err(ToolchainError::NoGo)));
+        let answered = GoInstall { root: "/asked".into(), version: go("1.25.3") };
+        let asked = find(&format!("{inside}:{shim}:{linked}"), &workspace, |program| {
+            assert_eq!(program, expected, "nothing of the workspace is asked");
+            Ok(answered.clone())
+        });
+        assert_eq!(asked.unwrap(), answered, "the first `go` on PATH is the one that a terminal runs");
     }
 }

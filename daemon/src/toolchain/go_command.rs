@@ -1,8 +1,11 @@
 //! Running `go` in a work folder: its deadline, its silence, and what its last words mean.
 //!
+//! What it says is masked here, before anybody sees it: a URL of GOPROXY may hold a password or a token.
+//!
 //! Go waits for a silent proxy without end and says nothing meanwhile, so a `go` that neither reads nor computes is ended.
 //! What it prints is for people; the few words that tell one failure from another stand here, with a test.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use tokio::time::sleep;
 use super::error::ToolchainError;
 use crate::process::activity::Activity;
 use crate::process::run::{self, CommandLine};
-use crate::process::{RUN_VARIABLE, Stream};
+use crate::process::{RUN_VARIABLE, Stream, masked};
 
 /// How long a `go` may neither read a byte nor compute. A module proxy may take a while to fetch what nobody asked it before.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -49,16 +52,21 @@ impl GoCommand {
     ///
     /// # Errors
     /// [`ToolchainError::Process`] where it cannot be started or followed.
-    pub(crate) async fn run(self, on_line: impl FnMut(Stream, &str)) -> Result<GoEnd, ToolchainError> {
+    pub(crate) async fn run(self, mut on_line: impl FnMut(Stream, &str)) -> Result<GoEnd, ToolchainError> {
         let Self { program, args, mut env, cwd, mark } = self;
         env.insert(RUN_VARIABLE.to_owned(), mark.clone());
         let command = CommandLine { program: program.into_string(), args, env, cwd };
         tokio::select! {
-            status = run::lines(command, on_line) => Ok(GoEnd::Exited(status?)),
+            status = run::lines(command, |stream, line| on_line(stream, &without_login(line))) => Ok(GoEnd::Exited(status?)),
             () = silence(mark) => Ok(GoEnd::GivenUp(format!("nothing came for {} seconds", SILENCE.as_secs()))),
             () = sleep(DEADLINE) => Ok(GoEnd::GivenUp(format!("it took longer than {} minutes", DEADLINE.as_secs() / 60))),
         }
     }
+}
+
+/// A line without who logs in within a URL. Go itself leaves out the password, and leaves in a token that stands for the name.
+fn without_login(line: &str) -> Cow<'_, str> {
+    if line.contains("://") { Cow::Owned(masked(line, &[])) } else { Cow::Borrowed(line) }
 }
 
 /// Returns once the processes with this mark have done nothing for [`SILENCE`].

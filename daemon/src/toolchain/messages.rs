@@ -18,7 +18,12 @@ pub(crate) enum ToolchainRequest {
     /// The tools as they stand.
     List { caller: Caller, reply: oneshot::Sender<Result<ToolsReport, ToolchainError>> },
     /// What a repair would do.
-    Plan { caller: Caller, locked: bool, reply: oneshot::Sender<Result<RepairPlan, ToolchainError>> },
+    Plan {
+        caller: Caller,
+        locked: bool,
+        keep_rollback: bool,
+        reply: oneshot::Sender<Result<RepairPlan, ToolchainError>>,
+    },
     /// Compare what is installed.
     Verify { caller: Caller, full: bool, reply: oneshot::Sender<ToolsReport> },
     /// A trusted window opened the workspace: look, in its name.

@@ -3,8 +3,8 @@
 //! State: per workspace, the generations and the operation in flight; owned by [`ToolchainActor`] alone. On disk: the store,
 //! the generations, the lock file.
 //!
-//! Invariants: one operation at a time; nothing counts as installed before its content was compared; a look never starts a
-//! process and never touches the network; only an operation that somebody asked for runs `go`, in its caller's name.
+//! Invariants: one operation at a time; nothing counts as installed before its content was compared; a look never touches the
+//! network, and starts no process but, for a trusted caller, a `go` that is a shim; only an operation that somebody asked for runs `go`, in its caller's name.
 //!
 //! Not here: spawning (`process`), the wire (`rpc`), reading go.mod and devcontainer.json (`workspace/files`).
 
@@ -15,6 +15,7 @@ mod buildinfo; // what a binary says of its build
 mod dirhash; // h1 sums and digests
 mod version; // versions of Go and of modules
 
+mod asked_go; // a `go` that has to be asked for its Go
 mod compat; // data/compat.toml: which version works with which Go
 mod environment; // the environment of a build
 mod go; // the effective Go
@@ -51,6 +52,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use actor::ToolchainActor;
+pub use asked_go::AskedGo;
 pub(crate) use buildinfo::fuzz as fuzz_buildinfo;
 pub use buildinfo::{BuildInfoError, built_with};
 pub use error::ToolchainError;
@@ -89,6 +91,8 @@ pub struct ToolchainContext {
     pub publisher: WorkspacePublisher,
     /// Told which files the last look depended on, whether they are there or not.
     pub looked_at: watch::Sender<BTreeSet<Utf8PathBuf>>,
+    /// What a `go` said that had to be asked.
+    pub asked_go: AskedGo,
 }
 
 impl ToolchainContext {
@@ -144,12 +148,12 @@ impl Toolchain {
         self.ask(|reply| ToolchainRequest::List { caller, reply }).await?
     }
 
-    /// What a repair would do now. Starts nothing.
+    /// What a repair would do now, with the same words as for [`Self::repair`]. Starts nothing.
     ///
     /// # Errors
     /// As [`Self::list`]; with `locked`, [`ToolchainError::Drifted`] where the lock file is not all that is asked for.
-    pub async fn plan(&self, caller: Caller, locked: bool) -> Result<RepairPlan, ToolchainError> {
-        self.ask(|reply| ToolchainRequest::Plan { caller, locked, reply }).await?
+    pub async fn plan(&self, caller: Caller, locked: bool, keep_rollback: bool) -> Result<RepairPlan, ToolchainError> {
+        self.ask(|reply| ToolchainRequest::Plan { caller, locked, keep_rollback, reply }).await?
     }
 
     /// Compares the installed tools with their records; with `full`, every byte and what the binaries say of their build.
@@ -160,12 +164,18 @@ impl Toolchain {
         self.ask(|reply| ToolchainRequest::Verify { caller, full, reply }).await
     }
 
-    /// Queues a repair; with `locked`, one that installs nothing that the lock file does not name. The answer means queued.
+    /// Queues a repair; with `locked`, one that installs nothing that the lock file does not name; with `keep_rollback`, one
+    /// that leaves a set as it is that somebody rolled back to. The answer means queued.
     ///
     /// # Errors
     /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
-    pub async fn repair(&self, caller: Caller, locked: bool) -> Result<StartedOperation, ToolchainError> {
-        self.start(Kind::Repair { locked }, caller).await
+    pub async fn repair(
+        &self,
+        caller: Caller,
+        locked: bool,
+        keep_rollback: bool,
+    ) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::Repair { locked, keep_rollback }, caller).await
     }
 
     /// Queues an update of the locked version of one tool, else of all. The answer means queued.
@@ -217,7 +227,8 @@ impl Toolchain {
         self.ask(|reply| ToolchainRequest::Wait { operation, reply }).await.map_err(Arc::new)?
     }
 
-    /// Makes the newest whole generation before the active one active, once the operations before it have ended.
+    /// Makes the newest whole generation before the active one active, once the operations before it have ended. That holds
+    /// until the next repair that was asked for, or until something else is asked for.
     ///
     /// # Errors
     /// [`ToolchainError::NoGeneration`].
@@ -252,8 +263,8 @@ impl Toolchain {
     /// # Errors
     /// [`ToolchainError`] `NoGo`, `NoModule`, `GoTooOld`, or a file that cannot be read.
     pub async fn go(&self, caller: &Caller) -> Result<EffectiveGo, ToolchainError> {
-        let (context, env) = (Arc::clone(&self.context), Arc::clone(&caller.env));
-        install::blocking(move || go::effective(&context.workspace, &env)).await
+        let (context, caller) = (Arc::clone(&self.context), caller.clone());
+        install::blocking(move || go::effective(&context.workspace, &caller, &context.asked_go)).await
     }
 
     async fn start(&self, kind: Kind, caller: Caller) -> Result<StartedOperation, ToolchainError> {
@@ -294,11 +305,12 @@ mod tests {
             settings,
             publisher: Model::new(container).workspace(&path),
             looked_at: watch::Sender::default(),
+            asked_go: AskedGo::default(),
         });
         tokio::spawn(actor.run(tokio_util::sync::CancellationToken::new()));
         let caller = Caller { trusted: false, ..Caller::default() };
         let refused = |error| matches!(error, ToolchainError::Untrusted { .. });
-        assert!(toolchain.repair(caller.clone(), false).await.is_err_and(refused));
+        assert!(toolchain.repair(caller.clone(), false, false).await.is_err_and(refused));
         assert!(toolchain.update(caller.clone(), None, false).await.is_err_and(refused));
         assert!(matches!(toolchain.list(caller.clone()).await, Err(ToolchainError::NoGo)), "a look is an answer");
         let rollback = toolchain.rollback(caller).await;

@@ -12,7 +12,7 @@ use super::ToolchainContext;
 use super::compat::{Compat, Gos};
 use super::environment::BuildTarget;
 use super::error::ToolchainError;
-use super::generations::{Generations, InstalledTool, Manifest, Voucher};
+use super::generations::{Generations, InstalledTool, Manifest, Rollback, Voucher};
 use super::go::{self, EffectiveGo};
 use super::lock::{self, LockPlace};
 use super::pins::{self, Choice, Inputs, Wanted};
@@ -58,6 +58,15 @@ impl Asked {
     pub(crate) fn gos(&self) -> Gos<'_> {
         Gos { served: &self.served, own: self.go.version, fetchable: &self.fetchable }
     }
+
+    /// The version of each tool, or why there is none.
+    pub(crate) fn versions(&self) -> BTreeMap<String, String> {
+        let version = |choice: &Choice| match &choice.wanted {
+            Ok(wanted) => wanted.version.clone(),
+            Err(error) => error.to_string(),
+        };
+        self.choices.iter().map(|choice| (choice.name.clone(), version(choice))).collect()
+    }
 }
 
 /// The active generation and the condition of what is in it.
@@ -66,6 +75,8 @@ pub(crate) struct Active {
     pub(crate) number: u32,
     pub(crate) manifest: Manifest,
     pub(crate) conditions: BTreeMap<String, Condition>,
+    /// Somebody rolled back to it, from what is still asked for, and it is whole: so it is what is wanted.
+    pub(crate) rolled_back: bool,
 }
 
 impl Active {
@@ -73,13 +84,22 @@ impl Active {
     pub(crate) fn tool(&self, name: &str) -> Option<(&InstalledTool, &Condition)> {
         Some((self.manifest.tools.get(name)?, self.conditions.get(name)?))
     }
+
+    /// Whether it has tools, and the binaries of all of them.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.manifest.tools.is_empty() && self.conditions.values().all(Condition::is_whole)
+    }
 }
 
-/// Whose locked versions are passed over, so that they are chosen anew.
+/// What is passed over that holds the tools where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Relax {
     Nothing,
+    /// A rollback.
+    Rollback,
+    /// A rollback, and the locked version of one tool, so that it is chosen anew.
     Tool(String),
+    /// A rollback, and all locked versions.
     All,
 }
 
@@ -87,7 +107,7 @@ impl Relax {
     fn of(&self, lock: &LockFile) -> LockFile {
         let mut lock = lock.clone();
         match self {
-            Self::Nothing => {}
+            Self::Nothing | Self::Rollback => {}
             Self::Tool(name) => drop(lock.tools.remove(name)),
             Self::All => lock.tools.clear(),
         }
@@ -102,17 +122,28 @@ pub(crate) fn observe(context: &ToolchainContext, caller: &Caller, relax: &Relax
     let asked = ask(context, caller, relax, &pins, &mut looked_at);
     let store = context.store();
     let generations = Generations::new(context.layout());
-    let active = active(&generations, &store, depth);
+    let mut active = active(&generations, &store, depth);
+    if let (Relax::Nothing, Some(active)) = (relax, &mut active) {
+        active.rolled_back = active.is_whole() && holds(generations.rollback(), asked.as_ref().ok());
+    }
     looked_at.insert(context.layout().current());
     if let Some(active) = &active {
         let bin = generations.bin(active.number);
         looked_at.extend(active.manifest.tools.keys().map(|name| bin.join(name)));
     }
     let at_hand = match &asked {
+        // What was chosen is not to be replaced.
+        Ok(_) if active.as_ref().is_some_and(|active| active.rolled_back) => BTreeMap::new(),
         Ok(asked) => at_hand(asked, active.as_ref(), context, &store),
         Err(_) => BTreeMap::new(),
     };
     Observation { asked, active, at_hand, surplus: generations.surplus(), looked_at }
+}
+
+/// Whether a rollback is still what somebody chose: nothing else is asked for than at that time.
+fn holds(rollback: Option<Rollback>, asked: Option<&Asked>) -> bool {
+    let Some(rollback) = rollback else { return false };
+    rollback.asked.zip(asked).is_none_or(|(then, now)| then == now.versions())
 }
 
 /// The active generation, in the condition that it is in.
@@ -133,7 +164,7 @@ pub(crate) fn condition_of(
     let condition =
         |(name, tool): (&String, &InstalledTool)| (name.clone(), verify::condition(store, &bin, name, tool, depth));
     let conditions = manifest.tools.iter().map(condition).collect();
-    Active { number, manifest, conditions }
+    Active { number, manifest, conditions, rolled_back: false }
 }
 
 fn ask(
@@ -144,7 +175,7 @@ fn ask(
     looked_at: &mut BTreeSet<Utf8PathBuf>,
 ) -> Result<Asked, ToolchainError> {
     let workspace = &context.workspace;
-    let local = go::find_for(workspace, &caller.env);
+    let local = go::find_for(workspace, caller, &context.asked_go);
     let mut files = go::files(workspace, &caller.env, local.as_ref().ok());
     looked_at.append(&mut files.looked_at);
     looked_at.extend(sources::looked_at(workspace, &files.modules));
@@ -326,6 +357,7 @@ mod tests {
             settings: watch::channel(Arc::default()).1,
             publisher: Model::new(container).workspace("/own".into()),
             looked_at: watch::Sender::default(),
+            asked_go: crate::toolchain::AskedGo::default(),
         };
         let kept = kept_anywhere(&context);
         let [manifest] = kept.as_slice() else { panic!("one other workspace: {kept:?}") };

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Repair {
         /// Fail rather than install anything that the lock file does not name.
         locked: bool,
+        /// Leave the tools at the set that somebody rolled back to.
+        keep_rollback: bool,
     },
     /// Choose versions anew within the pins, and move the lock file.
     Update {
@@ -112,7 +114,7 @@ pub(crate) async fn run(
     let active = move |generations: Generations| blocking(move || Ok(generations.active()));
     let before = active(generations.clone()).await?;
     let mut done = match kind {
-        Kind::Repair { locked } => operation.repair(locked).await,
+        Kind::Repair { locked, keep_rollback } => operation.repair(locked, keep_rollback).await,
         Kind::Update { name, create_folder } => operation.update(name, create_folder).await,
         Kind::Rollback => operation.rollback().await,
         Kind::Rebuild => operation.rebuild().await,
@@ -153,15 +155,23 @@ struct Operation {
 }
 
 impl Operation {
-    async fn repair(self, locked: bool) -> Result<Done, ToolchainError> {
-        let Observation { asked, active, at_hand, surplus, looked_at } = self.look(Relax::Nothing).await?;
+    async fn repair(self, locked: bool, keep_rollback: bool) -> Result<Done, ToolchainError> {
+        let relax = if keep_rollback { Relax::Nothing } else { Relax::Rollback };
+        let Observation { asked, active, at_hand, surplus, looked_at } = self.look(relax).await?;
         let mut asked = asked?;
         if locked {
             repair::check_locked(&asked)?;
         }
         let plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
         let mut notes = Vec::new();
-        if plan.is_empty() && asked.lock.is_some() {
+        let rolled_back = active.as_ref().is_some_and(|active| active.rolled_back);
+        if rolled_back && !plan.is_empty() {
+            // Neither does the lock file, if there is none, get the versions that were gone back to.
+            let this = self.clone();
+            let (_, actions) = blocking(move || this.apply(&plan, BTreeMap::new(), active.as_ref())).await?;
+            return self.finish(actions, notes).await;
+        }
+        if plan.is_empty() && (asked.lock.is_some() || rolled_back) {
             // The one link outside of the generations: it may be gone, or its making was cut off.
             let (context, installed) = (Arc::clone(&self.context), active.is_some());
             blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
@@ -358,6 +368,7 @@ impl Operation {
     }
 
     async fn rollback(self) -> Result<Done, ToolchainError> {
+        let asked = self.look(Relax::Nothing).await?.asked.ok().map(|asked| asked.versions());
         let this = self.clone();
         let action = blocking(move || {
             let active = this.generations.active();
@@ -371,7 +382,7 @@ impl Operation {
                 .find(|(number, manifest)| this.is_whole(*number, manifest))
                 .ok_or(ToolchainError::NoGeneration)?;
             this.generations.relink(number, &manifest, &this.store)?;
-            this.generations.activate(number)?;
+            this.generations.roll_back(number, asked)?;
             Ok(fallen_back(number, "as asked for"))
         })
         .await?;
@@ -543,7 +554,7 @@ impl Operation {
         error: &str,
     ) -> Result<Option<(Option<RepairAction>, String)>, ToolchainError> {
         let note = |number, stands: &str| format!("{error}; generation {number} {stands}");
-        if let Some(active) = active.filter(|active| is_whole(active)) {
+        if let Some(active) = active.filter(|active| active.is_whole()) {
             self.generations.relink(active.number, &active.manifest, &self.store)?;
             return Ok(Some((None, note(active.number, "stays in use"))));
         }
@@ -555,7 +566,7 @@ impl Operation {
     }
 
     fn is_whole(&self, number: u32, manifest: &Manifest) -> bool {
-        is_whole(&observe::condition_of(&self.generations, &self.store, number, manifest.clone(), Depth::Quick))
+        observe::condition_of(&self.generations, &self.store, number, manifest.clone(), Depth::Quick).is_whole()
     }
 
     fn tell(&self, event: Event) {
@@ -605,10 +616,6 @@ fn missing_rows(asked: &Asked, manifest: Option<&Manifest>) -> Option<String> {
         manifest?.tools.keys().filter(|name| !lock.tools.contains_key(*name)).map(String::as_str).collect();
     let note = || format!("{} has no row for {}: `burrow tools update` adds it", asked.place.path, names.join(", "));
     (!names.is_empty()).then(note)
-}
-
-fn is_whole(generation: &Active) -> bool {
-    !generation.manifest.tools.is_empty() && generation.conditions.values().all(super::verify::Condition::is_whole)
 }
 
 fn fallen_back(number: u32, why: &str) -> RepairAction {

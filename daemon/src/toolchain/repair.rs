@@ -1,7 +1,7 @@
 //! The plan of a repair: which actions bring the tools in order. Pure; the operation runs it.
 //!
 //! Nothing to do is an empty plan. A tool for which nothing can be chosen (a pin that cannot work, drift from the lock file)
-//! keeps what it has.
+//! keeps what it has; and so do all where somebody rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,20 @@ impl Plan {
     /// Whether there is nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
         !self.makes_generation() && self.compared.is_empty() && self.relink.is_empty() && self.prune.is_empty()
+    }
+
+    /// Leaves the tool as it is, with its record and its link in order.
+    fn keep(&mut self, name: &str, tool: &InstalledTool, condition: &Condition) {
+        let mut tool = tool.clone();
+        match condition {
+            Condition::Touched(fingerprint) => {
+                tool.fingerprint = fingerprint.clone();
+                self.compared.insert(name.to_owned());
+            }
+            Condition::Unlinked => drop(self.relink.insert(name.to_owned())),
+            Condition::Sound | Condition::Changed | Condition::Missing => {}
+        }
+        self.keep.insert(name.to_owned(), tool);
     }
 
     /// The manifest once `built` has joined what is kept and adopted.
@@ -114,6 +128,14 @@ pub(crate) fn plan(
     surplus: &[u32],
 ) -> Plan {
     let mut plan = Plan { prune: surplus.to_vec(), ..Plan::default() };
+    if let Some(active) = active.filter(|active| active.rolled_back) {
+        for (name, tool) in &active.manifest.tools {
+            if let Some(condition) = active.conditions.get(name) {
+                plan.keep(name, tool, condition);
+            }
+        }
+        return plan;
+    }
     for choice in &asked.choices {
         let name = &choice.name;
         let installed = active.and_then(|active| active.tool(name));
@@ -131,16 +153,7 @@ pub(crate) fn plan(
             (Err(_), Some((tool, condition))) if condition.is_whole() => (tool, condition),
             (Err(_), _) => continue,
         };
-        let mut tool = tool.clone();
-        match condition {
-            Condition::Touched(fingerprint) => {
-                tool.fingerprint = fingerprint.clone();
-                plan.compared.insert(name.clone());
-            }
-            Condition::Unlinked => drop(plan.relink.insert(name.clone())),
-            Condition::Sound | Condition::Changed | Condition::Missing => {}
-        }
-        plan.keep.insert(name.clone(), tool);
+        plan.keep(name, tool, condition);
     }
     if let Some(active) = active {
         let kept = |name: &&String| asked.choices.iter().any(|choice| choice.name == **name);
@@ -243,6 +256,7 @@ mod tests {
             number: 1,
             manifest: Manifest::new([("gopls".to_owned(), tool)].into()),
             conditions: [("gopls".to_owned(), condition)].into(),
+            rolled_back: false,
         }
     }
 
@@ -290,6 +304,21 @@ mod tests {
             let verbs: Vec<_> = plan.actions().actions.iter().map(|action| action.verb).collect();
             assert_eq!(verbs, expected, "{why}");
             assert_eq!(plan.is_empty(), expected.is_empty(), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_somebody_rolled_back_to_stays() {
+        for (condition, expected, why) in [
+            (Condition::Sound, &[][..], "it is what was chosen"),
+            (Condition::Unlinked, &[RepairVerb::Relink], "and is kept in order"),
+        ] {
+            let mut there = active(installed("v1", "go1.26.8"), condition);
+            there.rolled_back = true;
+            let plan = plan(&asked(Ok(wanted("v2"))), Some(&there), &BTreeMap::new(), &[]);
+            let verbs: Vec<_> = plan.actions().actions.iter().map(|action| action.verb).collect();
+            assert_eq!(verbs, expected, "{why}");
+            assert_eq!(plan.manifest(BTreeMap::new()).tools, there.manifest.tools, "{why}");
         }
     }
 

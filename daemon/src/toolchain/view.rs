@@ -123,6 +123,7 @@ fn as_recorded(name: &str, tool: &InstalledTool, condition: &Condition, bin: &Ut
         by,
         path: Some(bin.join(name).into_string()),
         built_with: Some(tool.built_with.clone()),
+        rolled_back_from: None,
     };
     apply_condition(&mut status, condition);
     status
@@ -146,6 +147,12 @@ fn status(choice: &Choice, asked: &Asked, active: Option<&Active>, bin: &Utf8Pat
         (Ok(wanted), None) => {
             status.version.clone_from(&wanted.version);
             status.why.clone_from(&wanted.why);
+        }
+        (Ok(wanted), Some((tool, _))) if active.is_some_and(|active| active.rolled_back) && !fits(wanted, tool) => {
+            // Chosen, and whole: no drift. The lock file may speak for another of its versions.
+            (status.state, status.by) = verify::standing(tool, None);
+            status.why = format!("rolled back: {} is asked for, and `burrow tools repair` brings it", wanted.version);
+            status.rolled_back_from = Some(wanted.version.clone());
         }
         (Ok(wanted), Some((tool, condition))) => stand(&mut status, wanted, tool, condition, asked),
     }
@@ -206,6 +213,7 @@ fn missing(name: &str) -> ToolStatus {
         by: None,
         path: None,
         built_with: None,
+        rolled_back_from: None,
     }
 }
 
@@ -242,6 +250,7 @@ mod tests {
             number: 7,
             manifest: Manifest::new([("gopls".to_owned(), tool)].into()),
             conditions: [("gopls".to_owned(), condition)].into(),
+            rolled_back: false,
         }
     }
 
@@ -308,6 +317,21 @@ mod tests {
                 "{why}: one reason, told once: {:?}",
                 view.reasons
             );
+        }
+    }
+
+    #[test]
+    fn a_rollback_is_a_choice_and_no_drift() {
+        for (voucher, state, why) in [
+            (Voucher::Table, ToolState::Verified, "the table vouches for the older version as well"),
+            (Voucher::LockFile, ToolState::Unverified, "the lock file names another one now"),
+        ] {
+            let mut active = generation(InstalledTool { voucher, ..installed_tool("v1") }, Condition::Sound);
+            active.rolled_back = true;
+            let view = view(&Ok(asked(Ok(()), Some("00"))), Some(&active), BIN.into());
+            let tool = &view.report.tools[0];
+            assert_eq!((tool.state, tool.rolled_back_from.as_deref()), (state, Some("v2")), "{why}: {tool:?}");
+            assert_eq!(view.reasons, [], "{why}: nothing needs attention");
         }
     }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use burrow_protocol::model::WorkspaceState;
+use burrow_protocol::toolchain::ToolsReport;
 use serde_json::json;
 
-use super::proxy::{LOCK, installed, tools};
+use super::proxy::{Built, LOCK, binary, installed, tools};
 use crate::sandbox::{Sandbox, eventually};
 use crate::wire::Peer;
 
@@ -105,6 +106,38 @@ fn auto_repair_needs_the_setting_and_trust() {
         if link(&sandbox, "dlv").exists() { Ok(()) } else { Err(sandbox_path.as_str()) }
     });
     drop(trusted);
+}
+
+/// Somebody who went back is not overruled: not by `autoRepair`, not by the next daemon. What is asked for anew counts again.
+#[test]
+fn a_rollback_holds_until_something_else_is_asked_for() {
+    let sandbox = installed();
+    let gopls = binary(&sandbox, "gopls");
+    let sandbox = Built::at("v1.1.0").ask_for("v1.1.0", sandbox);
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    let newer = binary(&sandbox, "gopls");
+    let sandbox = sandbox.setting("autoRepair", true);
+    let window = Peer::open(&sandbox.socket(), &[sandbox.workspace()]).unwrap();
+    sandbox.burrow(["tools", "rollback"]).exits(0);
+    std::fs::remove_file(link(&sandbox, "dlv")).unwrap();
+    eventually("the link is made anew", SOON, || if link(&sandbox, "dlv").exists() { Ok(()) } else { Err("gone") });
+    is_ready(&sandbox, "what was gone back to is in order");
+    assert_eq!(binary(&sandbox, "gopls"), gopls);
+    drop(window);
+
+    sandbox.burrow(["restart"]).exits(0);
+    let report: ToolsReport = sandbox.burrow(["tools", "list", "--json"]).exits(0).parse();
+    assert!(report.tools.iter().all(|tool| tool.rolled_back_from.as_deref() == Some("v1.1.0")), "{report:?}");
+
+    let lock = sandbox.read(LOCK).unwrap();
+    sandbox.change(LOCK, &lock.replace("v1.1.0", "v1.2.0"));
+    let sandbox = sandbox.setting("tools", tools("v1.2.0"));
+    sandbox.burrow(["tools", "list"]).exits(3).says("v1.2.0 is asked for (locked");
+    sandbox.change(LOCK, &lock);
+    let sandbox = sandbox.setting("tools", tools("v1.1.0"));
+    // The lock file's tools are what `--locked` asks for.
+    sandbox.burrow(["up", "--locked"]).exits(0);
+    assert_eq!(binary(&sandbox, "gopls"), newer);
 }
 
 /// A `toolchain go1.99.0` in a folder that nobody trusts runs no `go1.99.0`, whatever a window asks for.

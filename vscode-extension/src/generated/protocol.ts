@@ -733,6 +733,8 @@ export type RepairParams = {
   workspace: string;
   /** Fail rather than install anything that the lock file does not name. */
   locked: boolean;
+  /** Leave the tools at the set that somebody rolled back to, as long as it is whole. */
+  keepRollback: boolean;
 };
 
 /** What a repair will do, or has done. */
@@ -977,6 +979,8 @@ export type ToolStatus = {
   path: string | null;
   /** The Go that built it, such as `go1.26.8`, once installed. */
   builtWith: string | null;
+  /** The version that is asked for, where somebody rolled back from it: that holds until the next repair or update. */
+  rolledBackFrom: string | null;
 };
 
 /** Params of `burrow/toolchain/list`, `rebuild` and `rollback`. */

@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Repair(repair::Args),
     /// Compare the installed tools with their records
     Verify(verify::Args),
-    /// Make the generation before the active one active
+    /// Make the generation before the active one active, until the next repair or update
     Rollback(rollback::Args),
     /// Move the lock file to the newest versions that the pins allow
     Update(update::Args),

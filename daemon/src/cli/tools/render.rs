@@ -62,7 +62,8 @@ pub(crate) fn lines(tools: &[ToolStatus], why: bool) -> Vec<String> {
     let widths = [width(0), width(1), width(2)];
     let line = |(row, tool): (&[&str; 3], &ToolStatus)| {
         let columns: Vec<_> = row.iter().zip(widths).map(|(text, width)| format!("{text:width$}")).collect();
-        let is_well = matches!(tool.state, ToolState::Verified | ToolState::Installing);
+        let is_well =
+            matches!(tool.state, ToolState::Verified | ToolState::Installing) && tool.rolled_back_from.is_none();
         let rest = if why || !is_well { tool.why.as_str() } else { "" };
         format!("{}  {rest}", columns.join("  ")).trim_end().to_owned()
     };
@@ -135,6 +136,7 @@ mod tests {
             by,
             path: None,
             built_with: None,
+            rolled_back_from: None,
         }
     }
 

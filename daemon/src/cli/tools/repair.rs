@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let mut client = context.connect(Start::IfNeeded).await?;
-    let params = RepairParams { workspace: context.workspace().to_string(), locked: args.locked };
+    let params = RepairParams { workspace: context.workspace().to_string(), locked: args.locked, keep_rollback: false };
     if args.dry_run {
         let plan = client.call::<ToolchainPlan>(params).await?;
         render::print_plan(context.printer, &plan);

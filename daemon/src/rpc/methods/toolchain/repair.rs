@@ -6,5 +6,5 @@ use crate::rpc::{Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: RepairParams) -> Result<StartedOperation> {
     let workspace = session.workspace(&params.workspace)?;
-    Ok(workspace.toolchain.repair(session.caller(), params.locked).await?)
+    Ok(workspace.toolchain.repair(session.caller(), params.locked, params.keep_rollback).await?)
 }
