@@ -29,9 +29,10 @@ build: ## The static release binary: dist/burrow
 	echo "dist/burrow: $$(stat -c %s dist/burrow) bytes"
 
 .PHONY: feature
-feature: ## The Dev Container Feature, for this processor: dist/features/burrow
+feature: ## The Dev Container Features, for this processor: dist/features
 	@$(MAKE) build
-	.devcontainer/features/package dist/features dist/burrow
+	$(MAKE) vsix
+	.devcontainer/features/package dist/features dist/burrow "$$(ls -t dist/*.vsix | head -n 1)"
 
 .PHONY: run
 run: ## Opens tests/fixtures/hello-api (or DIR=...) and debugs it

@@ -48,6 +48,9 @@ const SCHEMA: u32 = 1;
 /// How long background services have to end with the daemon.
 const SERVICES_END: Duration = Duration::from_secs(5);
 
+/// How often the state directory is looked for.
+const LOOK_AT_STATE: Duration = Duration::from_secs(5);
+
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -161,7 +164,7 @@ pub struct Prepared {
     config: Config,
     base_env: BTreeMap<String, String>,
     container: ContainerStatus,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Takes the state directory, or says who has it. Blocks. `base_env` is the environment of work whose caller sends none.
@@ -175,7 +178,7 @@ pub fn prepare(config: Config, base_env: BTreeMap<String, String>) -> Result<Pre
         .ok_or_else(|| StartError::Running { state_dir: config.state.dir().to_owned() })?;
     durable::create_dir(&config.state.workspaces())?;
     let container = container::identify(&config.state)?;
-    Ok(Prepared { config, base_env, container, _lock: lock })
+    Ok(Prepared { config, base_env, container, lock })
 }
 
 /// Refuses a directory that another user could have prepared.
@@ -252,7 +255,8 @@ pub async fn run(
     cancel: CancellationToken,
     ready: impl FnOnce(&Rendezvous),
 ) -> Result<(), StartError> {
-    let Prepared { config, base_env, container, _lock } = prepared;
+    let Prepared { config, base_env, container, lock } = prepared;
+    let lock = Arc::new(lock);
     let listener = Listener::bind(&config.socket)?;
     let relays = Relays::start().map_err(|source| StartError::Runtime { source })?;
     let model = Model::new(container.clone());
@@ -299,6 +303,8 @@ pub async fn run(
     ready(&rendezvous);
 
     core.tasks.spawn(Arc::clone(&core).follow_files());
+    core.tasks.spawn(Arc::clone(&core).look_around());
+    core.tasks.spawn(Arc::clone(&core).end_without_state(Arc::clone(&lock)));
     let sessions = TaskTracker::new();
     listener.serve(Arc::clone(&core), sessions.clone(), cancel).await;
 
@@ -314,6 +320,10 @@ pub async fn run(
     }
     core.tasks.close();
     core.tasks.wait().await;
+    if !lock.is_at(&core.config.state.lock()) {
+        // What is there now is another daemon's.
+        return Ok(());
+    }
     // The next daemon replaces both anyway; a client that finds them would only wait for nobody.
     for path in [core.config.state.rendezvous(), core.config.socket.clone()] {
         if let Err(error) = durable::remove_file(&path) {
@@ -328,6 +338,12 @@ impl Core {
     #[must_use]
     pub fn workspace(&self, path: &Utf8Path) -> Option<Workspace> {
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// Cancelled once the daemon begins to end.
+    #[must_use]
+    pub fn ends(&self) -> CancellationToken {
+        self.cancel.clone()
     }
 
     /// Opens the workspace at `path`, or returns it where it is open.
@@ -418,12 +434,15 @@ impl Core {
         remember(&layout, &path).map_err(|source| OpenError::State { path: path.clone(), source })?;
         let publisher = self.model.workspace(&path);
         let (settings, current) = watch::channel(workspace::read_settings(&path, &publisher));
+        let trust = Trust::default();
         let (hooks, actor) = Hooks::build(HooksContext {
             workspace: path.clone(),
             layout,
             container: self.container.clone(),
+            home: self.base_env.get("HOME").cloned(),
             settings: current.clone(),
             debug_ports: self.config.ports.clone(),
+            trust: trust.clone(),
             publisher: publisher.clone(),
         });
         self.tasks.spawn(actor.run(self.end_hooks.clone()));
@@ -440,12 +459,33 @@ impl Core {
             asked_go: AskedGo::default(),
         });
         self.tasks.spawn(actor.run(self.cancel.clone()));
-        let trust = Trust::default();
         let workspace =
             Workspace { path: path.clone(), settings: Arc::new(settings), publisher, trust, hooks, toolchain };
         self.watcher.watch(&path);
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).insert(path, workspace.clone());
         Ok(workspace)
+    }
+
+    /// Begins to end where the state directory was removed: the next daemon could take it, and would be a second one.
+    async fn end_without_state(self: Arc<Self>, lock: Arc<Lock>) {
+        let path = self.config.state.lock();
+        while lock.is_at(&path) {
+            if timeout(LOOK_AT_STATE, self.cancel.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+        tracing::error!(%path, "ends: its state directory is gone");
+        self.cancel.cancel();
+    }
+
+    /// Publishes what is around the container, once; a start waits for no engine.
+    async fn look_around(self: Arc<Self>) {
+        if let Some(found) = self.cancel.run_until_cancelled(container::look_around(self.container.kind)).await {
+            for note in &found.notes {
+                tracing::warn!(code = note.code, "{}", note.message);
+            }
+            self.model.surroundings(found);
+        }
     }
 
     /// Reads settings and looks at tools again when their files change, until the daemon ends.

@@ -173,6 +173,11 @@ registry! {
     ReloadSettings = 601 "reload-settings";
     /// There is no such reload.
     ReloadUnknown = 602 "reload-unknown";
+
+    /// One of Burrow's own folders does not belong to the user as whom it runs.
+    OwnerWrong = 701 "owner-wrong";
+    /// The container's engine has a socket here, and cannot be asked.
+    EngineUnreachable = 702 "engine-unreachable";
 }
 
 wire! {

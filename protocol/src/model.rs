@@ -1,5 +1,7 @@
 //! The status contract: what `burrow status --json` prints and what a subscribed client follows.
 
+use std::collections::BTreeMap;
+
 use crate::debug::{LeaseStatus, PortStatus};
 use crate::hooks::HookStatus;
 use crate::toolchain::ToolStatus;
@@ -15,6 +17,9 @@ wire! {
         pub pid: u32,
         /// Where it runs.
         pub container: ContainerStatus,
+        /// What is around it, as far as that is known; it may come a moment after the start.
+        #[serde(default)]
+        pub surroundings: Surroundings,
         /// The debug ports, in order.
         pub ports: Vec<PortStatus>,
         /// The leases that have not ended, oldest first.
@@ -31,6 +36,71 @@ wire! {
         pub id: String,
         /// Stays the same for one start of the container.
         pub start_id: String,
+    }
+
+    /// What is around the container: from its engine where that can be asked, else from /proc.
+    #[derive(Default)]
+    pub struct Surroundings {
+        /// Who told.
+        pub known_by: KnownBy,
+        /// The container's id in its engine.
+        pub engine_id: Option<String>,
+        /// Its name there.
+        pub name: Option<String>,
+        /// The image that it was made of.
+        pub image: Option<String>,
+        /// Ports of the container that the host has published; empty where only /proc told.
+        pub published: Vec<PublishedPort>,
+        /// What of the host is mounted, by the path here.
+        pub mounts: Vec<MountStatus>,
+        /// The container's labels; empty where only /proc told.
+        pub labels: BTreeMap<String, String>,
+        /// What is wrong with the container, or not known of it.
+        pub notes: Vec<Reason>,
+    }
+
+    /// Who told what is around the container.
+    #[derive(Copy, Default)]
+    pub enum KnownBy {
+        /// Nobody yet.
+        #[default]
+        Nobody,
+        /// The container's own /proc.
+        Proc,
+        /// Its engine.
+        Engine,
+    }
+
+    /// A port of the container that the host has published.
+    pub struct PublishedPort {
+        /// The port here.
+        pub port: u16,
+        /// The address of the host that it listens on.
+        pub host_address: String,
+        /// The port there.
+        pub host_port: u16,
+    }
+
+    /// Something of the host that is mounted here.
+    pub struct MountStatus {
+        /// The path here.
+        pub target: String,
+        /// Whether it is a folder of the host's or a volume of the engine's.
+        pub kind: MountKind,
+        /// The path on the host.
+        pub host_path: String,
+        /// Whether that is the whole path; else it begins at the root of the host's file system, which may be mounted
+        /// anywhere there.
+        pub exact: bool,
+    }
+
+    /// What is mounted.
+    #[derive(Copy)]
+    pub enum MountKind {
+        /// A folder or file of the host.
+        Bind,
+        /// A volume of the engine.
+        Volume,
     }
 
     /// What kind of machine the daemon runs on.
@@ -127,6 +197,11 @@ wire! {
         Workspace {
             /// Its new value.
             workspace: WorkspaceStatus,
+        },
+        /// More is known of what is around the container.
+        Surroundings {
+            /// All of it.
+            surroundings: Surroundings,
         },
         /// Ports or leases changed.
         Debug {

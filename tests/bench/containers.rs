@@ -91,7 +91,7 @@ impl Drop for Container {
 }
 
 /// The tests' caches, as `CONTRIBUTING.md` names them.
-fn cache_dir() -> Result<Utf8PathBuf> {
+pub(crate) fn cache_dir() -> Result<Utf8PathBuf> {
     if let Ok(path) = std::env::var("BURROW_TEST_CACHE") {
         return Ok(path.into());
     }

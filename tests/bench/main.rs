@@ -9,6 +9,7 @@ mod debugging; // from nothing to a breakpoint
 #[expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench without its engine ends, as a test does")]
 #[path = "../it/container/engine.rs"]
 mod engine;
+mod feature; // what the Feature adds to an image and to a start
 mod home; // the folders, and the binary in them
 mod hooks; // what a recorded run costs
 mod relay; // the relay against none
@@ -40,6 +41,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("reload", reload::save_to_run),
     ("commands", hooks::many_commands),
     ("output", hooks::throughput),
+    ("feature", feature::cost),
     ("reference", containers::beside_the_reference),
     ("start", daemon::cold_start),
 ];

@@ -1,8 +1,12 @@
 //! Burrow in a real container: the real Docker engine, the real Dev Containers CLI, our own Feature.
 
-mod devcontainer;
+pub(crate) mod devcontainer;
 pub(crate) mod engine;
+mod entrypoint;
+mod feature;
+mod image;
 mod plain;
+mod starts;
 
 use devcontainer::DevContainer;
 use plain::PlainContainer;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use burrow_protocol::debug::PortState;
 use camino::Utf8Path;
 
 use crate::sandbox::{Run, Sandbox, eventually};
@@ -127,6 +128,25 @@ fn a_killed_daemon_is_replaced() {
     sandbox.burrow(["status"]).exits(4);
     let second = told_pid(&sandbox.burrow(["start", "--json"]).exits(0));
     assert_ne!(first, second);
+}
+
+/// A daemon whose state directory was removed ends by itself; whoever comes next has the debug ports.
+#[test]
+fn a_removed_state_directory_ends_its_daemon() {
+    let sandbox = Sandbox::new();
+    sandbox.burrow(["start"]).exits(0);
+    let pid = sandbox.daemon_pid().expect("a daemon");
+    std::fs::remove_dir_all(sandbox.state_dir()).expect("remove it");
+    eventually("the daemon has ended", Duration::from_secs(60), || {
+        if sandbox.processes().iter().any(|process| process.pid == pid) {
+            Err(format!("pid {pid} runs"))
+        } else {
+            Ok(())
+        }
+    });
+    sandbox.burrow(["start"]).exits(0);
+    let ports = sandbox.status().ports;
+    assert!(ports.iter().all(|port| port.state == PortState::Free), "{ports:?}");
 }
 
 /// A second daemon on one state directory refuses, and the first goes on.

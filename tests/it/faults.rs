@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use burrow::durable::StateLayout;
+use burrow::durable::{self, StateLayout};
 use burrow_protocol::hooks::HookState;
 use burrow_protocol::model::WorkspaceState;
 use serde_json::json;
@@ -42,6 +42,64 @@ fn disk_fails_at_any_write_of_the_hooks() {
 fn run_that_could_not_be_recorded_is_taken_back() {
     let write = Write::new("state/workspaces/KEY/ledger.jsonl", "fdatasync", 1);
     assert!(survives(&write, Fault::Error("EIO")), "the daemon syncs its ledger");
+}
+
+/// A ledger most of whose lines no longer count is rewritten while the daemon runs. Killed at that, or without room for it,
+/// nothing of it is lost.
+#[test]
+fn daemon_killed_as_it_rewrites_its_ledger() {
+    let write = Write::new("state/workspaces/KEY/ledger.jsonl", "renameat", 1);
+    for (fault, fewer) in [(None, true), (Some(Fault::Kill), true), (Some(Fault::Error("ENOSPC")), false)] {
+        let sandbox = sandbox();
+        sandbox.burrow(["up"]).exits(0);
+        sandbox.burrow(["stop"]).exits(0);
+        let ledger = sandbox.state_dir().join("workspaces").join(key(&sandbox)).join("ledger.jsonl");
+        let lines = || std::fs::read_to_string(&ledger).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+        let mut long = lines();
+        long.resize(512, long.last().unwrap().clone());
+        durable::replace(&ledger, (long.join("\n") + "\n").as_bytes()).unwrap();
+
+        let injection = fault.map(|fault| write.injection(fault, sandbox.root(), &key(&sandbox)));
+        let daemon = traced_daemon(&sandbox, &injection.unwrap_or_else(trace::all_writes));
+        assert_eq!(lines().len(), 512, "it is not too long yet");
+        sandbox.burrow(["hook", "exec", "postStart/one-more", "--", "true"]);
+        let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap();
+        assert_eq!(trace.contains("killed by SIGKILL"), fault == Some(Fault::Kill), "{trace}");
+        assert_eq!(trace.contains("(INJECTED)"), matches!(fault, Some(Fault::Error(_))), "{trace}");
+        sandbox.burrow(["up"]).exits(0);
+        assert_done_once(&sandbox, &format!("{fault:?} at {write}"));
+        assert_eq!(lines().len() < 100, fewer, "{fault:?}: {} lines", lines().len());
+        sandbox.burrow(["stop"]).exits(0);
+        drop(daemon);
+    }
+}
+
+/// What a window wants is started once, wherever the daemon dies between the window and the run.
+#[test]
+fn daemon_killed_as_a_window_starts_a_hook() {
+    let ledger = "state/workspaces/KEY/ledger.jsonl";
+    let mut met = 0;
+    for (call, nth) in [("write", 1), ("write", 2), ("write", 3), ("fdatasync", 1), ("fdatasync", 2)] {
+        let write = Write::new(ledger, call, nth);
+        let sandbox = Sandbox::bare().burrow_hook("onStartup", "echo ran >> ran");
+        let mut daemon = traced_daemon(&sandbox, &write.injection(Fault::Kill, sandbox.root(), &key(&sandbox)));
+        let window = Peer::open(&sandbox.socket(), &[sandbox.workspace()]);
+        eventually("it has run, or the daemon is dead", Duration::from_secs(30), || {
+            if daemon.has_ended() || sandbox.read("ran").is_some() { Ok(()) } else { Err("neither") }
+        });
+        drop(window);
+        if !daemon.has_ended() {
+            sandbox.burrow(["stop"]);
+        }
+        let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap();
+        met += u32::from(trace.contains("killed by SIGKILL"));
+        sandbox.burrow(["start"]).exits(0);
+        let _window = Peer::open(&sandbox.socket(), &[sandbox.workspace()]).unwrap();
+        sandbox.burrow(["hook", "await", "--timeout", "1m"]);
+        assert_eq!(sandbox.read("ran").as_deref(), Some("ran\n"), "killed at {write}");
+        sandbox.burrow(["stop"]).exits(0);
+    }
+    assert!(met >= 2, "{met} of the writes were met");
 }
 
 /// Tries `faults` at every chosen one of the `wanted` writes.
@@ -136,7 +194,8 @@ fn traced_daemon(sandbox: &Sandbox, arguments: &[String]) -> Background {
         if daemon.has_ended() {
             return Ok(());
         }
-        Peer::open(&sandbox.socket(), &[sandbox.workspace()]).map(drop)
+        // A window that trusted the folder would be written down.
+        Peer::open_as(&sandbox.socket(), &[sandbox.workspace()], false).map(drop)
     });
     daemon
 }

@@ -3,6 +3,7 @@
 mod commands; // named commands: order, failures, retries, timeouts
 mod once; // what is done, over restarts and edits
 mod services; // background commands
+mod startup; // what a window starts by being there
 mod within; // a command of a hook that asks for hooks
 
 use std::time::Duration;
@@ -161,6 +162,55 @@ fn what_a_tool_runs_is_left_alone() {
     sandbox.burrow(["restart"]).exits(0);
     up(&sandbox);
     assert_eq!((sandbox.read("file"), sandbox.read("own").as_deref()), (None, Some("x\n")));
+}
+
+/// Markers of a tool that may be another container's are unclear whoever asks: a caller with another home, or none, changes
+/// nothing about who runs the standard hooks.
+#[test]
+fn who_runs_the_hooks_is_no_matter_of_who_asks() {
+    let sandbox = sandbox().hook("postCreate", "echo x >> ran");
+    let marker = sandbox.workspace().join("../home/.devcontainer/.postCreateCommandMarker");
+    sandbox.change("../home/.devcontainer/.postCreateCommandMarker", "");
+    // Older than any container.
+    std::fs::File::open(&marker).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let unclear = |sandbox: &Sandbox| {
+        let told = hook(sandbox, HookName::PostCreate).reason;
+        assert_eq!(told.as_deref(), Some("whether a tool ran it is unclear"));
+    };
+    up(&sandbox);
+    unclear(&sandbox);
+    for other in [Some("/nobody/here"), None] {
+        let mut command = sandbox.burrow_command(["hook", "run", "postCreate"]);
+        match other {
+            Some(home) => command.env("HOME", home),
+            None => command.env_remove("HOME"),
+        };
+        sandbox.run(command);
+        unclear(&sandbox);
+    }
+    assert_eq!(sandbox.read("ran"), None);
+    std::fs::remove_file(marker).unwrap();
+    up(&sandbox);
+    assert_eq!(sandbox.read("ran").as_deref(), Some("x\n"), "the user has decided");
+}
+
+/// What a tool runs is at its end once the tool has begun with the next hook.
+#[test]
+fn await_waits_for_what_a_tool_runs() {
+    let sandbox = sandbox().env("REMOTE_CONTAINERS", "true").hook("postCreate", "true");
+    let mark = |hook: &str| sandbox.change(&format!("../home/.devcontainer/.{hook}CommandMarker"), "");
+    sandbox.burrow(["hook", "await", "postCreate"]).exits(0);
+    for hook in ["onCreate", "updateContent", "postCreate"] {
+        mark(hook);
+    }
+    sandbox.burrow(["hook", "await", "updateContent"]).exits(0);
+    sandbox.burrow(["hook", "await", "postCreate", "--timeout", "50ms"]).exits(1);
+    let mut waiting = sandbox.spawn(["hook", "await", "postCreate"]);
+    let mut all = sandbox.spawn(["hook", "await"]);
+    assert!(!waiting.has_ended() && !all.has_ended());
+    mark("postStart");
+    waiting.finish().exits(0).tells("postCreate  external");
+    all.finish().exits(0);
 }
 
 /// Whoever looks late gets the past, then what follows, without a gap or a repeat.

@@ -35,11 +35,21 @@ impl Peer {
 
     /// Connects and opens `workspaces` as a window does that trusts them or not.
     pub(crate) fn open_as(socket: &Utf8Path, workspaces: &[&Utf8Path], trusted: bool) -> io::Result<Self> {
+        Self::open_with(socket, workspaces, trusted, &json!({}))
+    }
+
+    /// The same, as a window that has `environment`.
+    pub(crate) fn open_with(
+        socket: &Utf8Path,
+        workspaces: &[&Utf8Path],
+        trusted: bool,
+        environment: &Value,
+    ) -> io::Result<Self> {
         let mut peer = Self::connect(socket)?;
         let folder = |path: &&Utf8Path| json!({ "uri": format!("file://{path}"), "name": "test" });
         let options = json!({
             "protocol": burrow_protocol::PROTOCOL_VERSION, "kind": "window", "trusted": trusted,
-            "environment": {}, "cwd": "/",
+            "environment": environment, "cwd": "/",
         });
         let answer = peer.request(
             "initialize",

@@ -48,5 +48,7 @@ function apply(status: Status, change: ModelChange): Status {
     }
     case "debug":
       return { ...status, ports: change.ports, leases: change.leases };
+    case "surroundings":
+      return { ...status, surroundings: change.surroundings };
   }
 }

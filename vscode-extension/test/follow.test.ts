@@ -9,7 +9,10 @@ const workspace = (path: string, state: WorkspaceStatus["state"]): WorkspaceStat
 
 const snapshot = (seq: number, ...workspaces: WorkspaceStatus[]): Snapshot => {
   const container = { kind: "host", id: "c", startId: "s" } as const;
-  return { seq, status: { version: "0", protocol: 1, pid: 1, container, ports: [], leases: [], workspaces } };
+  const unknown = { engineId: null, name: null, image: null, published: [], mounts: [], labels: {}, notes: [] };
+  const surroundings = { knownBy: "nobody", ...unknown } as const;
+  const status = { version: "0", protocol: 1, pid: 1, container, surroundings, ports: [], leases: [], workspaces };
+  return { seq, status };
 };
 
 const changed = (seq: number, value: WorkspaceStatus): ModelChanged => {

@@ -67,7 +67,9 @@ void test("the worst of several folders is shown, and other windows' folders are
   assert.equal(worstOf([]), undefined);
   const details = { protocol: 1, build: "b", pid: 1, workspaces: ["/a", "/c"] };
   const container = { kind: "host", id: "", startId: "" } as const;
-  const status = { version: "0", protocol: 1, pid: 1, container, ports: [], leases: [], workspaces };
+  const unknown = { engineId: null, name: null, image: null, published: [], mounts: [], labels: {}, notes: [] };
+  const surroundings = { knownBy: "nobody", ...unknown } as const;
+  const status = { version: "0", protocol: 1, pid: 1, container, surroundings, ports: [], leases: [], workspaces };
   assert.deepEqual(ownWorkspaces(details, status).map(({ path }) => path), ["/a", "/c"]);
 });
 

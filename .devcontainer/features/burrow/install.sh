@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs as root while the image is built. What it leaves: the binary on PATH, whose daemon this container has
-# (/etc/burrow/feature.json), that user's state directory, and the fixed path of the Go tools.
+# (/etc/burrow/feature.json), that user's state directory, the fixed path of the Go tools, and what the container calls at
+# each of its starts.
 set -eu
 cd "$(dirname "$0")"
 
@@ -32,6 +33,18 @@ chmod 755 /var/lib/burrow
 chown "$uid:$group" "$state"
 chmod 700 "$state"
 
-# Empty until the first tools are there.
+# Empty until the first tools are there. At a start of the container root leads it to the uid that the user has then.
 mkdir -p /usr/local/share/burrow
 ln -sfn "$state/current" /usr/local/share/burrow/tools
+
+# A Feature's entrypoint is called by its path alone.
+printf '#!/bin/sh\nexec /usr/local/bin/burrow entrypoint\n' >/usr/local/share/burrow/entrypoint
+chmod 755 /usr/local/share/burrow/entrypoint
+
+[ "${TOOLS:-true}" = true ] || : >/etc/burrow/no-tools
+
+# VS Code installs it from this path; without it the daemon does all that it does, and no window shows it.
+if [ -f burrow.vsix ]; then
+    cp burrow.vsix /usr/local/share/burrow/burrow.vsix
+    chmod 644 /usr/local/share/burrow/burrow.vsix
+fi

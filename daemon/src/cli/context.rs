@@ -3,18 +3,12 @@
 use anyhow::{Context as _, Result};
 use burrow_protocol::session::{ClientKind, ClientOptions};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
 
 use super::printer::Printer;
 use crate::client::{Client, ClientError, Finder, Identity};
 use crate::config::{self, Config};
 use crate::container;
-use crate::durable;
-use crate::process::user::User;
 use crate::workspace::files::root;
-
-/// Written by the Feature's install script, as root: whose daemon this container has.
-const FEATURE_FILE: &str = "/etc/burrow/feature.json";
 
 /// Whether a subcommand may start the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,25 +101,10 @@ impl Context {
 
 /// Whose daemon this command line speaks to: the Feature's remote user when root asks, else its own.
 fn identity() -> Identity {
-    use std::os::unix::fs::MetadataExt;
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct FeatureFile {
-        remote_user: String,
-    }
-
     let own = rustix::process::getuid().as_raw();
-    let unchanged = Identity { uid: own, become_user: None };
-    // A file that is not root's alone proves nothing.
-    let is_roots = std::fs::symlink_metadata(FEATURE_FILE)
-        .is_ok_and(|metadata| metadata.is_file() && metadata.uid() == 0 && metadata.mode() & 0o022 == 0);
-    if own != 0 || !is_roots {
-        return unchanged;
-    }
-    let file: Option<FeatureFile> = durable::read_json(FEATURE_FILE.into()).ok().flatten();
-    match file.and_then(|file| User::by_name(&file.remote_user)) {
+    let user = if own == 0 { container::remote_user() } else { None };
+    match user {
         Some(user) if user.uid != 0 => Identity { uid: user.uid, become_user: Some(user) },
-        _ => unchanged,
+        _ => Identity { uid: own, become_user: None },
     }
 }

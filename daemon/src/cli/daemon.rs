@@ -1,5 +1,7 @@
 //! `burrow daemon`: the daemon itself, in the foreground.
 
+mod log; // its own log
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -14,8 +16,8 @@ use super::exit::ExitStatus;
 use crate::coded::Coded;
 use crate::config::{self, Config};
 use crate::daemon::{self, StartError};
-use crate::durable::Appender;
 use crate::process::user::become_user;
+use log::Log;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -92,9 +94,7 @@ fn cancel_on_signals(cancel: &CancellationToken) -> std::io::Result<()> {
 }
 
 fn log_to_file(filter: EnvFilter, path: &camino::Utf8Path) -> Result<(), StartError> {
-    // Opened once more by its name, for tracing; an Appender makes it private and follows no link.
-    Appender::open(path)?;
-    let file = std::fs::OpenOptions::new().append(true).open(path).map_err(|source| StartError::Runtime { source })?;
+    let file = Log::open(path)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
     Ok(())
 }

@@ -11,7 +11,7 @@ pub(crate) const HELP: &str = "Exit codes:
   2  wrong usage
   3  attention needed: a hook failed, a tool drifted
   4  no daemon runs
-`hook run` and `hook exec` return the code of the command they ran.";
+`hook run`, `hook exec` and `entrypoint -- CMD` return the code of the command they ran.";
 
 /// How a command line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

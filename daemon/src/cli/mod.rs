@@ -9,6 +9,7 @@ mod printer; // stdout and stderr
 mod daemon;
 mod debug;
 mod dev;
+mod entrypoint;
 mod hook;
 mod restart;
 mod start;
@@ -69,6 +70,8 @@ enum Command {
     Stop(stop::Args),
     /// Restart the daemon; hooks in flight go on
     Restart(restart::Args),
+    /// Begin a container: start the daemon, then become the parent of `-- CMD` or make way for it
+    Entrypoint(entrypoint::Args),
     /// Run a step that a hook's command uses
     #[command(hide = true)]
     Step(step::Args),
@@ -100,6 +103,10 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
     let Arguments { workspace, json: _, command } = arguments;
+    // Whatever keeps Burrow from working, the container starts.
+    if let Command::Entrypoint(args) = command {
+        return Ok(entrypoint::run(&args, printer));
+    }
     let context = Context::new(printer, workspace)?;
     // The daemon builds its own runtimes: it may have to become another user first.
     if let Command::Daemon(args) = command {
@@ -118,7 +125,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
             Command::Stop(args) => stop::run(args, &context).await,
             Command::Restart(args) => restart::run(args, &context).await,
             Command::Step(args) => step::run(&args, &context).await,
-            Command::Daemon(_) => Ok(ExitStatus::Usage),
+            Command::Daemon(_) | Command::Entrypoint(_) => Ok(ExitStatus::Usage),
         }
     })
 }

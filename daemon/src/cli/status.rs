@@ -12,6 +12,8 @@ use super::exit::ExitStatus;
 use super::printer::{Printer, Style};
 use super::{hook, tools};
 
+mod surroundings; // the container's lines
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print the status again at every change, until interrupted
@@ -59,6 +61,7 @@ fn render(printer: Printer, status: &Status) -> String {
     let ports = status.ports.len();
     let mut text =
         format!("burrow {}  pid {}  debug ports: {leased} of {ports} leased{foreign}\n", status.version, status.pid);
+    text.push_str(&surroundings::lines(printer, status));
     for workspace in &status.workspaces {
         render_workspace(printer, workspace, &mut text);
     }

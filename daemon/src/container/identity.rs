@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::model::{ContainerKind, ContainerStatus};
 use camino::Utf8Path;
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, StatxTimestamp, statx};
 use serde::{Deserialize, Serialize};
 
 use super::mountinfo::{Mounts, parse};
@@ -85,6 +85,12 @@ pub fn identify(state: &StateLayout) -> Result<ContainerStatus, IdentityError> {
     Ok(ContainerStatus { kind, id, start_id: start_id(kind) })
 }
 
+/// Whether this is a container at all, and no machine. Blocks.
+#[must_use]
+pub fn is_one() -> bool {
+    kind(&parse(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())) != ContainerKind::Host
+}
+
 /// This start of the container, as in the status: it changes with each one. Blocks, and writes nothing.
 #[must_use]
 pub fn current_start() -> String {
@@ -134,10 +140,16 @@ fn init_start_ticks() -> Option<String> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// The birth time of the container's own `/dev`, a tmpfs that is made at each start.
+/// The birth time of the container's own `/dev`, a tmpfs that is made at each start. Where the kernel keeps none (before
+/// 5.18), the time of `/dev/fd`: a link that the engine makes at each start, and that nobody changes.
 fn dev_birth() -> Option<String> {
-    let stat = statx(CWD, "/dev", AtFlags::empty(), StatxFlags::BTIME).ok()?;
-    Some(format!("{}.{}", stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
+    let time = |path, wanted, of: fn(&Statx) -> StatxTimestamp| {
+        let stat = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;
+        StatxFlags::from_bits_retain(stat.stx_mask).contains(wanted).then(|| of(&stat))
+    };
+    let birth = time("/dev", StatxFlags::BTIME, |stat| stat.stx_btime)
+        .or_else(|| time("/dev/fd", StatxFlags::CTIME, |stat| stat.stx_ctime))?;
+    Some(format!("{}.{}", birth.tv_sec, birth.tv_nsec))
 }
 
 fn random_id() -> std::io::Result<String> {

@@ -1,5 +1,9 @@
 //! What `/proc/self/mountinfo` tells of the container (proc_pid_mountinfo(5)). Pure.
 
+use burrow_protocol::model::{MountKind, MountStatus};
+
+use super::host_paths::of_desktop;
+
 /// What binds an identity to this very container, and differs in a copy of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mounts {
@@ -38,9 +42,60 @@ fn container_id(path: &str) -> Option<String> {
     path.split('/').find(is_id).map(str::to_owned)
 }
 
+/// What of the host is mounted here, by the path here: what the kernel and the engine mount for themselves is left out.
+pub(super) fn host_mounts(text: &str) -> Vec<MountStatus> {
+    text.lines().filter_map(host_mount).collect()
+}
+
+fn host_mount(line: &str) -> Option<MountStatus> {
+    const OWN: [&str; 6] =
+        ["/", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv", "/sbin/docker-init"];
+    const OF_THE_KERNEL: [&str; 13] = [
+        "proc",
+        "sysfs",
+        "tmpfs",
+        "devtmpfs",
+        "devpts",
+        "mqueue",
+        "cgroup",
+        "cgroup2",
+        "overlay",
+        "nsfs",
+        "securityfs",
+        "hugetlbfs",
+        "ramfs",
+    ];
+    let (before, after) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(3);
+    let (root, target) = (unescaped(fields.next()?), unescaped(fields.next()?));
+    let mut fields = after.split(' ');
+    let (file_system, source) = (fields.next()?, unescaped(fields.next()?));
+    let is_own = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| target.starts_with(folder))
+        || target.ends_with("/docker-init")
+        || OWN.contains(&target.as_str());
+    if is_own || OF_THE_KERNEL.contains(&file_system) {
+        return None;
+    }
+    let kind = if root.ends_with("/_data") && root.contains("/volumes/") { MountKind::Volume } else { MountKind::Bind };
+    // Docker Desktop's mounts name the host's folder as the source; a block device says nothing of where it is mounted.
+    let shared = of_desktop(&format!("{}{}", source.trim_end_matches('/'), root.trim_end_matches('/')));
+    let exact = source.starts_with("/run/host_mark/") || source.starts_with("/host_mnt/");
+    let host_path = if exact { shared } else { root };
+    Some(MountStatus { target, kind, host_path, exact })
+}
+
+/// Blanks, tabs, line ends and backslashes are octal there.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (code, sign)| text.replace(code, sign))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Mounts, parse};
+    use burrow_protocol::model::{MountKind, MountStatus};
+
+    use super::{Mounts, host_mounts, parse};
 
     #[test]
     fn a_docker_container() {
@@ -61,5 +116,28 @@ mod tests {
     fn a_plain_machine_and_nonsense() {
         assert_eq!(parse("22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n"), Mounts::default());
         assert_eq!(parse("x - y\n\n - \n1 2 3 - overlay"), Mounts::default());
+    }
+
+    #[test]
+    fn what_is_of_the_host() {
+        let text = "610 500 0:52 / / rw - overlay overlay rw,upperdir=/u\n\
+             611 610 0:54 / /proc rw - proc proc rw\n\
+             615 610 254:1 /var/lib/docker/containers/x/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n\
+             616 610 254:1 /usr/bin/docker-init /sbin/docker-init ro - ext4 /dev/vda1 rw\n\
+             617 610 254:1 /home/ann/my\\040shop /workspaces/shop rw - ext4 /dev/vda1 rw\n\
+             618 610 254:1 /var/lib/docker/volumes/mod/_data /var/cache/burrow/mod rw - ext4 /dev/vda1 rw\n\
+             619 610 0:60 /ann/shop /src rw - fakeowner /run/host_mark/Users rw\n";
+        let mount = |target: &str, kind, host_path: &str, exact| MountStatus {
+            target: target.into(),
+            kind,
+            host_path: host_path.into(),
+            exact,
+        };
+        let expected = [
+            mount("/workspaces/shop", MountKind::Bind, "/home/ann/my shop", false),
+            mount("/var/cache/burrow/mod", MountKind::Volume, "/var/lib/docker/volumes/mod/_data", false),
+            mount("/src", MountKind::Bind, "/Users/ann/shop", true),
+        ];
+        assert_eq!(host_mounts(text), expected);
     }
 }

@@ -37,6 +37,7 @@ impl HooksActor {
     pub async fn run(mut self, stop: CancellationToken) {
         let Some(opened) = self.open(&stop).await else { return };
         let mut settings = self.context.settings.clone();
+        let mut windows = self.context.trust.changes();
         let (mut engine, mut reports) = Engine::new(self.context, opened, self.turned);
         engine.take_over().await;
         engine.finish_turn().await;
@@ -45,6 +46,7 @@ impl HooksActor {
                 () = stop.cancelled() => return,
                 Some(report) = reports.recv() => Input::Report(report),
                 Ok(()) = settings.changed() => Input::SettingsChanged,
+                () = windows.changed() => Input::WindowsChanged,
                 Some(request) = self.mailbox.recv() => Input::Request(request),
                 else => return,
             };
@@ -87,7 +89,7 @@ pub(super) fn reason(error: &HookError) -> Reason {
 /// Whoever asked may be gone: then nobody needs the answer.
 fn refuse(request: HookRequest, error: HookError) {
     match request {
-        HookRequest::Notice { .. } => {}
+        HookRequest::Notice { .. } | HookRequest::CallerGone { .. } => {}
         HookRequest::Up { reply, .. }
         | HookRequest::Run { reply, .. }
         | HookRequest::Exec { reply, .. }

@@ -13,6 +13,7 @@ use burrow_protocol::error::ErrorCode;
 use burrow_protocol::hooks::{HookName, HookStatus};
 use burrow_protocol::model::{ContainerKind, Reason};
 use jiff::{Timestamp, Unit};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -24,6 +25,7 @@ use super::follower::{self, Progress, Readiness};
 use super::journal::{Journal, Opened};
 use super::machine::{Begin, CommandEnd, Ended, Launch, Machine, Settle};
 use super::messages::{HookRequest, Reply, Report, Started};
+use super::plan::Configured;
 use super::probe::Probe;
 use super::record::{RunId, RunRecord};
 use super::status;
@@ -36,12 +38,15 @@ use crate::process::{self, Shim};
 const REPORTS: usize = 64;
 /// Services that are to end have this long between TERM and KILL: the daemon waits for them.
 const STOP_GRACE: Duration = Duration::from_secs(3);
+/// How often the markers of a Dev Containers tool are looked at while somebody waits for what it runs.
+const TOOL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Everything that can wake the loop.
 pub(super) enum Input {
     Request(HookRequest),
     Report(Report),
     SettingsChanged,
+    WindowsChanged,
 }
 
 impl Input {
@@ -73,6 +78,12 @@ pub(super) struct Engine {
     cancels: BTreeMap<(RunId, String), watch::Sender<u32>>,
     /// One for each command that writes.
     outputs: BTreeMap<(RunId, String), watch::Receiver<u64>>,
+    /// Home directories in which a Dev Containers tool may leave its markers: all that callers have named.
+    homes: BTreeSet<String>,
+    /// The hooks that such a tool has not come to the end of; looked at while somebody waits.
+    unfinished: BTreeSet<HookName>,
+    /// Whether it will be looked at again.
+    looks_at_tool: bool,
     /// Runs whose beginning was told, and whose end was not.
     announced: BTreeSet<RunId>,
     waiters: Vec<Waiter>,
@@ -97,7 +108,7 @@ impl Engine {
         turned: watch::Sender<()>,
     ) -> (Self, mpsc::Receiver<Report>) {
         let (reports, receiver) = mpsc::channel(REPORTS);
-        let mut machine = Machine::new(context.container.clone(), opened.entries, opened.next_number);
+        let mut machine = Machine::new(context.container.clone(), opened.entries, opened.next_number, uptime());
         opened.failed.iter().for_each(|record| machine.know_variables(record));
         let mut engine = Self {
             context,
@@ -108,6 +119,9 @@ impl Engine {
             reports,
             cancels: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            homes: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            looks_at_tool: false,
             announced: BTreeSet::new(),
             waiters: Vec::new(),
             stopping: Vec::new(),
@@ -124,7 +138,11 @@ impl Engine {
 
     fn configure(&mut self) {
         let settings = self.context.settings.borrow().clone();
-        self.machine.configure(settings.stages.clone(), settings.burrow.rerun_on_change);
+        self.machine.configure(Configured {
+            stages: settings.stages.clone(),
+            unknown: settings.hooks_unknown.keys().copied().collect(),
+            rerun: settings.burrow.rerun_on_change,
+        });
     }
 
     /// Finds out what became of the runs that an earlier daemon left, before any request is served: what goes on is
@@ -161,7 +179,7 @@ impl Engine {
         let folder = shim.folder().dir().to_owned();
         let unready = self.machine.awaits_readiness(run, &name);
         let preparation = unready.map(|(job, command)| self.preparation(job, command, folder, true));
-        self.follow(run, name, async {
+        self.follow(run, name, |_| async {
             // What cannot be prepared was told when it was started.
             let readiness = match preparation {
                 Some(preparation) => preparation.carry_out().await.ok().and_then(|(_, readiness)| readiness),
@@ -176,12 +194,38 @@ impl Engine {
         match input {
             Input::Request(request) => self.request(request).await,
             Input::SettingsChanged => self.configure(),
+            // Each turn looks at them.
+            Input::WindowsChanged => {}
             Input::Report(report) => self.report(report).await,
+        }
+    }
+
+    /// Takes note of the windows that have the workspace open: the first one wants `onStartup`.
+    async fn look_at_windows(&mut self) {
+        let open = self.context.trust.trusted_window().is_some();
+        if self.machine.knows_window(open) {
+            return;
+        }
+        // Settings that were read for that window count for it.
+        self.configure();
+        let Some(line) = self.machine.saw_window(open, uptime()) else { return };
+        if let Err(error) = self.blocking(move |journal| journal.record(&[line])).await {
+            tracing::warn!(%error, "could not write down that a window came or went");
+        }
+    }
+
+    /// Queues `onStartup` where a window wants it, and where work that nobody asked for is allowed.
+    async fn start_up(&mut self) {
+        self.look_at_windows().await;
+        let window = self.context.trust.trusted_window().filter(|_| self.context.trust.allows_background_work());
+        if let Some(window) = window {
+            self.machine.start_up(&window);
         }
     }
 
     /// Starts what may start, shows how everything stands, and answers.
     pub(super) async fn finish_turn(&mut self) {
+        self.start_up().await;
         loop {
             let now = now();
             let launched = self.launch_all(&now).await;
@@ -204,8 +248,8 @@ impl Engine {
         }
         self.refused = None;
         let at_rest = |waiter: &mut Waiter| match waiter.hook {
-            Some(hook) => self.machine.is_settled(hook),
-            None => self.machine.is_idle(),
+            Some(hook) => self.machine.is_settled(hook) && !self.unfinished.contains(&hook),
+            None => self.machine.is_idle() && self.unfinished.is_empty(),
         };
         for waiter in self.waiters.extract_if(.., at_rest) {
             let _ = waiter.reply.send(Ok(part.hooks.clone()));
@@ -236,6 +280,10 @@ impl Engine {
                 }
             }
             Report::Due { run, command, start } => self.machine.resume(run, &command, start),
+            Report::LookAtTool => {
+                self.looks_at_tool = false;
+                self.look_how_far_the_tool_is().await;
+            }
             Report::StopNow => drop(self.stop_services()),
             Report::Ended { run, command, end } => {
                 let ended = self.take_end(run, &command, end);
@@ -273,7 +321,7 @@ impl Engine {
         any
     }
 
-    async fn launch(&mut self, Launch { job, command, start, again, is_ready }: Launch) {
+    async fn launch(&mut self, Launch { job, command, start, again, is_ready, pause }: Launch) {
         let (run, name) = (job.run, command.name.clone());
         if let Some(again) = again {
             tracing::info!(%run, command = name, start, "starts a command anew");
@@ -289,22 +337,26 @@ impl Engine {
         let folder = self.journal.runs().command(run, &name, start);
         let is_checked = command.background && !is_ready;
         let preparation = self.preparation(job, command, folder, is_checked);
-        self.follow(run, name, async {
-            match preparation.carry_out().await {
-                Ok((spec, readiness)) => (follower::start(spec).await, readiness),
+        self.follow(run, name, |mut cancels| async move {
+            let prepared = tokio::select! {
+                prepared = preparation.carry_out() => prepared,
+                // The user's shell may take its time, and nothing has begun yet.
+                () = follower::cancelled(&mut cancels) => return (Progress::Ended(CommandEnd::before_it_began()), None),
+            };
+            match prepared {
+                Ok((spec, readiness)) => (follower::start(process::after(pause, spec)).await, readiness),
                 Err(error) => (Progress::Ended(CommandEnd::bare(Fate::not_started(error.to_string()))), None),
             }
         });
     }
 
-    /// Lets a task follow one command to its end; it reports back.
-    fn follow(
-        &mut self,
-        run: RunId,
-        command: String,
-        progress: impl Future<Output = (Progress, Option<Readiness>)> + Send + 'static,
-    ) {
+    /// Lets a task follow one command to its end; it reports back. `progress` is given what tells that somebody cancels.
+    fn follow<P>(&mut self, run: RunId, command: String, progress: impl FnOnce(watch::Receiver<u32>) -> P)
+    where
+        P: Future<Output = (Progress, Option<Readiness>)> + Send + 'static,
+    {
         let (cancel, cancels) = watch::channel(0);
+        let progress = progress(cancels.clone());
         self.cancels.insert((run, command.clone()), cancel);
         let reports = self.reports.clone();
         self.commands.spawn(async move {
@@ -354,15 +406,20 @@ impl Engine {
             Some(Ended::Pause { line, start, pause }) => {
                 let written = self.blocking(move |journal| journal.pause(&line)).await;
                 self.note_unwritten(written);
-                let reports = self.reports.clone();
-                self.commands.spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    let _ = reports.send(Report::Due { run, command, start }).await;
-                });
+                self.report_due(run, command, start, pause);
             }
+            Some(Ended::Anew { start, pause }) => self.report_due(run, command, start, pause),
             None => {}
         }
         self.announce_end(run);
+    }
+
+    fn report_due(&mut self, run: RunId, command: String, start: u32, pause: Duration) {
+        let reports = self.reports.clone();
+        self.commands.spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _ = reports.send(Report::Due { run, command, start }).await;
+        });
     }
 
     /// What is left of a run at rest are services, for which nobody waits.
@@ -384,6 +441,8 @@ impl Engine {
             let error = HookError::NotWritten { name: "the end of a run".to_owned(), source };
             tracing::error!(error = with_causes(&error), "the next daemon will find it out anew");
             self.trouble = Some(reason(&error));
+        } else {
+            self.trouble = None;
         }
     }
 
@@ -433,4 +492,9 @@ impl Engine {
 fn now() -> String {
     let now = Timestamp::now();
     now.round(Unit::Millisecond).unwrap_or(now).to_string()
+}
+
+/// In seconds since the machine started: no clock that anybody sets, and the same for a daemon that comes later.
+fn uptime() -> i64 {
+    clock_gettime(ClockId::Boottime).tv_sec
 }

@@ -1,9 +1,10 @@
 //! Who runs the standard hooks of this container: a Dev Containers tool, or Burrow.
 //!
 //! A tool tells nobody. What can be seen is the environment that it gives its terminals, and the marker that it leaves
-//! before each hook in the remote user's home, which may be a volume that outlives the container.
+//! before each hook in the remote user's home, which may be a volume that outlives the container. It leaves one also for a
+//! hook that has no commands, and none after a hook that failed: so a marker says that the hook before it ended well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -40,28 +41,65 @@ pub(crate) fn runner(
     }
 }
 
-/// When the newest marker of a tool was written, below the home directory `home` and where DevPod keeps its own. Blocks.
-pub(crate) fn newest_marker(home: Option<&str>) -> Option<SystemTime> {
-    let names = HookName::ALL.into_iter().flat_map(|hook| {
-        let below_home = [".devcontainer", ".vscode-server/data/Machine"]
-            .map(|folder| home.map(|home| Path::new(home).join(folder).join(format!(".{hook}CommandMarker"))));
-        below_home.into_iter().flatten().chain([format!("/var/devpod/{hook}Commands.marker").into()])
+/// Where the reference and VS Code leave their markers, below the home directory.
+const FOLDERS: [&str; 2] = [".devcontainer", ".vscode-server/data/Machine"];
+
+/// When the newest marker of a tool was written, below any of the home directories and where DevPod keeps its own. Blocks.
+pub(crate) fn newest_marker(homes: &BTreeSet<String>) -> Option<SystemTime> {
+    let below_home = markers(homes).into_iter().flat_map(BTreeMap::into_values);
+    let devpod = HookName::ALL.into_iter().filter_map(|hook| written(format!("/var/devpod/{hook}Commands.marker")));
+    below_home.chain(devpod).max()
+}
+
+/// When each hook was marked, for every folder below the home directories that has markers. Blocks.
+pub(crate) fn markers(homes: &BTreeSet<String>) -> Vec<BTreeMap<HookName, SystemTime>> {
+    let folders = homes.iter().flat_map(|home| FOLDERS.map(|folder| Path::new(home).join(folder)));
+    let in_folder = |folder: std::path::PathBuf| {
+        let of_hook = |hook| Some((hook, written(folder.join(format!(".{hook}CommandMarker")))?));
+        HookName::ALL.into_iter().filter_map(of_hook).collect::<BTreeMap<_, _>>()
+    };
+    folders.map(in_folder).filter(|markers| !markers.is_empty()).collect()
+}
+
+/// The hooks that a tool is not known to have come to the end of, though it marks what it does in this container. Of the
+/// last one that is marked nothing tells the end.
+pub(crate) fn unfinished(
+    markers: &[BTreeMap<HookName, SystemTime>],
+    container: Option<SystemTime>,
+) -> BTreeSet<HookName> {
+    let of_this_container = |at: &SystemTime| container.is_none_or(|container| *at >= container);
+    let last = markers.iter().filter_map(|folder| {
+        let marked = |hook: &HookName| folder.get(hook).is_some_and(of_this_container);
+        MARKED.iter().rposition(marked)
     });
-    names.filter_map(|path| path.metadata().ok()?.modified().ok()).max()
+    let [before @ .., _] = &MARKED;
+    // Several tools in one container: the one that is furthest has done what the others do not do again.
+    last.max().and_then(|last| before.get(last..)).unwrap_or_default().iter().copied().collect()
+}
+
+/// The hooks that tools mark, in their order. Of the last one no marker tells the end.
+const MARKED: [HookName; 4] = [HookName::OnCreate, HookName::UpdateContent, HookName::PostCreate, HookName::PostStart];
+
+fn written(path: impl AsRef<Path>) -> Option<SystemTime> {
+    path.as_ref().metadata().ok()?.modified().ok()
 }
 
 /// When this container was made: the engine writes `/etc/hostname` for each. Blocks.
 pub(crate) fn container_birth() -> Option<SystemTime> {
     let hostname = Path::new("/etc/hostname").metadata().ok()?;
-    hostname.created().or_else(|_| hostname.modified()).ok()
+    // Some file systems tell the beginning of time where they do not know.
+    let born = hostname.created().ok().filter(|born| *born > SystemTime::UNIX_EPOCH);
+    born.or_else(|| hostname.modified().ok())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, SystemTime};
 
-    use super::{Runner, newest_marker, runner};
+    use burrow_protocol::hooks::HookName::{self, OnCreate, PostCreate, PostStart, UpdateContent};
+
+    use super::{Runner, newest_marker, runner, unfinished};
 
     #[test]
     fn what_can_be_seen_decides() {
@@ -84,11 +122,31 @@ mod tests {
     #[test]
     fn markers_are_found_where_tools_put_them() {
         let home = tempfile::tempdir().unwrap();
-        let path = home.path().to_str().unwrap();
-        assert_eq!(newest_marker(Some(path)), None);
+        let homes = BTreeSet::from(["/nobody/here".to_owned(), home.path().to_str().unwrap().to_owned()]);
+        assert_eq!(newest_marker(&homes), None);
         let folder = home.path().join(".devcontainer");
         std::fs::create_dir(&folder).unwrap();
         crate::durable::replace(folder.join(".postCreateCommandMarker").to_str().unwrap().into(), b"").unwrap();
-        assert!(newest_marker(Some(path)).is_some());
+        assert!(newest_marker(&homes).is_some());
+    }
+
+    #[test]
+    fn a_marker_tells_the_end_of_the_hook_before_it() {
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let folder =
+            |marked: &[(HookName, u64)]| marked.iter().map(|(hook, at)| (*hook, time(*at))).collect::<BTreeMap<_, _>>();
+        let up_to_post_create = &[(OnCreate, 11), (UpdateContent, 12), (PostCreate, 13)][..];
+        let all = &[(OnCreate, 11), (UpdateContent, 12), (PostCreate, 13), (PostStart, 14)][..];
+        for (folders, expected, why) in [
+            (vec![], &[][..], "a tool that leaves no markers says nothing"),
+            (vec![folder(&[(OnCreate, 11)])], &[OnCreate, UpdateContent, PostCreate], "it began with the first"),
+            (vec![folder(up_to_post_create)], &[PostCreate], "it runs, or it failed"),
+            (vec![folder(all)], &[], "of postStart nothing tells the end"),
+            (vec![folder(all), folder(up_to_post_create)], &[], "another tool is further"),
+            (vec![folder(&[(OnCreate, 9), (PostStart, 9)])], &[], "another container's"),
+        ] {
+            let expected: BTreeSet<_> = expected.iter().copied().collect();
+            assert_eq!(unfinished(&folders, Some(time(10))), expected, "{why}");
+        }
     }
 }

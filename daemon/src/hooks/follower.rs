@@ -65,10 +65,13 @@ pub(crate) async fn follow(mut shim: Shim, mut cancels: watch::Receiver<u32>) ->
                 Err(error) => CommandEnd { note: Some(with_causes(&error)), ..CommandEnd::bare(Fate::Interrupted) },
             },
             count = more_than(told, &mut cancels) => {
-                told = count;
-                if let Err(error) = shim.cancel().await {
-                    tracing::warn!(error = with_causes(&error), "cannot cancel a command");
+                // Whoever asked twice while it was launched means it.
+                for _ in told..count {
+                    if let Err(error) = shim.cancel().await {
+                        tracing::warn!(error = with_causes(&error), "cannot cancel a command");
+                    }
                 }
+                told = count;
             }
         }
     }
@@ -131,6 +134,11 @@ impl Readiness {
     }
 }
 
+/// Resolves when somebody cancels; never, once nobody can any more.
+pub(crate) async fn cancelled(cancels: &mut watch::Receiver<u32>) {
+    more_than(0, cancels).await;
+}
+
 /// Resolves when `count` is more than `told`; never, once nobody can ask any more.
 async fn more_than(told: u32, count: &mut watch::Receiver<u32>) -> u32 {
     let seen = count.wait_for(|count| *count > told).await.map(|count| *count);
@@ -143,6 +151,12 @@ async fn more_than(told: u32, count: &mut watch::Receiver<u32>) -> u32 {
 impl CommandEnd {
     pub(crate) const fn bare(fate: Fate) -> Self {
         Self { fate, started_at: None, note: None }
+    }
+
+    /// Somebody cancelled it in time.
+    pub(crate) fn before_it_began() -> Self {
+        let note = Some("before it began".to_owned());
+        Self { note, ..Self::bare(Fate::Cancelled { duration_ms: 0 }) }
     }
 }
 

@@ -73,6 +73,7 @@ impl Journal {
             Line::Command(entry) => {
                 Line::Command(Box::new(Entry { fate: Fate::NeverStarted, ..entry.as_ref().clone() }))
             }
+            Line::Windows { windows } => Line::Windows { windows: windows.still_wanted() },
             Line::Tool { .. } => line.clone(),
         };
         let lines: Vec<_> = lines.iter().map(never_started).collect();
@@ -91,6 +92,7 @@ impl Journal {
         self.runs.write(record)?;
         self.record(&settle.lines)?;
         self.runs.prune(in_flight);
+        self.ledger().compact();
         Ok(())
     }
 
@@ -103,7 +105,10 @@ impl Journal {
         if let Some(record) = &settle.record {
             self.runs.write(record)?;
         }
-        self.record(&settle.lines)
+        self.record(&settle.lines)?;
+        // What is started again and again never comes to an end that is written down.
+        self.ledger().compact();
+        Ok(())
     }
 
     /// Writes down what holds until a command is started anew: a daemon that comes before that takes it for the end.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fate::Fate;
 use super::record::RunId;
+use super::startup::Windows;
 use crate::durable::{self, Appender, DurableError};
 
 /// The version of a line.
@@ -96,6 +97,8 @@ pub(crate) enum Line {
     Command(Box<Entry>),
     /// A Dev Containers tool was seen at work in this container: it runs the standard hooks.
     Tool { tool: String },
+    /// Windows came or went, or what they want was started.
+    Windows { windows: Windows },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,6 +113,7 @@ struct Envelope<L> {
 pub(crate) struct Entries {
     commands: BTreeMap<Key, Entry>,
     tools: BTreeSet<String>,
+    windows: Option<Windows>,
 }
 
 impl Entries {
@@ -125,6 +129,10 @@ impl Entries {
         self.tools.contains(&container.id)
     }
 
+    pub(crate) const fn windows(&self) -> Option<&Windows> {
+        self.windows.as_ref()
+    }
+
     pub(crate) fn apply(&mut self, line: Line) {
         match line {
             Line::Command(entry) => {
@@ -133,6 +141,7 @@ impl Entries {
             Line::Tool { tool } => {
                 self.tools.insert(tool);
             }
+            Line::Windows { windows } => self.windows = Some(windows),
         }
     }
 
@@ -151,7 +160,9 @@ impl Entries {
             .values()
             .filter(|entry| is_once_a_container(entry.key.hook) || entry.key.scope == container.start_id);
         let tools = self.tools.iter().map(|tool| Line::Tool { tool: tool.clone() });
-        tools.chain(commands.cloned().map(|entry| Line::Command(Box::new(entry)))).collect()
+        let windows = self.windows.iter().filter(|windows| windows.start == container.start_id);
+        let windows = windows.map(|windows| Line::Windows { windows: windows.clone() });
+        tools.chain(windows).chain(commands.cloned().map(|entry| Line::Command(Box::new(entry)))).collect()
     }
 }
 
@@ -162,6 +173,13 @@ pub(crate) struct Ledger {
     file: Option<Appender>,
     /// The file does not end in a newline.
     torn: bool,
+    container: ContainerStatus,
+    /// What the file says: as it was read, with all that was added since.
+    written: Entries,
+    /// How many lines it has.
+    lines: usize,
+    /// It is not worth rewriting before it has this many.
+    compact_at: usize,
 }
 
 impl Ledger {
@@ -175,25 +193,47 @@ impl Ledger {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(DurableError::Read { path: path.to_owned(), source }),
         };
-        let Parsed { mut entries, lines, damaged, torn } = parse(&bytes);
+        let Parsed { entries, lines, damaged, torn } = parse(&bytes);
         if damaged > 0 {
             tracing::warn!(%path, damaged, "skipped lines of the ledger that are torn or damaged");
         }
-        let mut ledger = Self { path: path.to_owned(), file: None, torn };
-        let fewest = entries.compacted(container);
-        if lines > COMPACT_ABOVE && lines > fewest.len() * 4 {
-            match durable::replace(path, &render(&fewest)) {
-                Ok(()) => {
-                    ledger.torn = false;
-                    entries = fewest.into_iter().fold(Entries::default(), |mut entries, line| {
-                        entries.apply(line);
-                        entries
-                    });
-                }
-                Err(error) => tracing::warn!(%path, %error, "left the ledger as long as it is"),
-            }
-        }
+        let mut ledger = Self {
+            path: path.to_owned(),
+            file: None,
+            torn,
+            container: container.clone(),
+            written: entries,
+            lines,
+            compact_at: COMPACT_ABOVE,
+        };
+        ledger.compact();
+        let entries = ledger.written.clone();
         Ok((ledger, entries))
+    }
+
+    /// Rewrites a file most of whose lines no longer count: one that was cut off in the middle of that is the old one or
+    /// the new one, and they say the same. What cannot be rewritten stays as long as it is.
+    pub(crate) fn compact(&mut self) {
+        if self.lines <= self.compact_at {
+            return;
+        }
+        let fewest = self.written.compacted(&self.container);
+        self.compact_at = COMPACT_ABOVE.max(fewest.len() * 4);
+        if self.lines <= self.compact_at {
+            return;
+        }
+        if let Err(error) = durable::replace(&self.path, &render(&fewest)) {
+            tracing::warn!(path = %self.path, %error, "left the ledger as long as it is");
+            // What is wrong may take its time: no run waits for each try.
+            self.compact_at = self.lines * 2;
+            return;
+        }
+        // It has another file open.
+        self.file = None;
+        self.torn = false;
+        self.lines = fewest.len();
+        self.written = Entries::default();
+        fewest.into_iter().for_each(|line| self.written.apply(line));
     }
 
     /// Adds `lines`; they are on disk when a later [`Self::sync`] returns.
@@ -209,6 +249,10 @@ impl Ledger {
         };
         let result = file.append(&bytes);
         self.torn = result.is_err();
+        if result.is_ok() {
+            self.lines += lines.len();
+            lines.iter().for_each(|line| self.written.apply(line.clone()));
+        }
         result
     }
 
@@ -375,6 +419,42 @@ mod tests {
         let (_, entries) = Ledger::load(&path, &container()).unwrap();
         assert_eq!(entries, applied(&[done]));
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+
+    /// A service that keeps ending writes a line with each start: the file stays small while it does, and says the same.
+    #[test]
+    fn a_ledger_that_grows_is_compacted_while_it_is_open() {
+        let (_keep, folder) = folder();
+        let path = folder.join("ledger.jsonl");
+        let (mut ledger, _) = Ledger::load(&path, &container()).unwrap();
+        let others: Vec<_> = (0..200).map(|name| entry(&name.to_string(), 1, Fate::Running)).collect();
+        ledger.append(&others).unwrap();
+        let mut longest = 0;
+        for number in 0..5_000 {
+            ledger.append(&[entry("again and again", number, Fate::Running)]).unwrap();
+            ledger.compact();
+            longest = longest.max(std::fs::read_to_string(&path).unwrap().lines().count());
+        }
+        assert!(longest <= 4 * 201 + 1, "{longest} lines");
+        let (_, entries) = Ledger::load(&path, &container()).unwrap();
+        assert_eq!(entries, applied(&[others, vec![entry("again and again", 4_999, Fate::Running)]].concat()));
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_rewritten_goes_on() {
+        let (keep, folder) = folder();
+        let path = folder.join("ledger.jsonl");
+        let (mut ledger, _) = Ledger::load(&path, &container()).unwrap();
+        let add = |ledger: &mut Ledger, number| ledger.append(&[entry("a", number, Fate::Running)]).unwrap();
+        (0..600).for_each(|number| add(&mut ledger, number));
+        // The file stays open, and nothing new can be made beside it.
+        drop(keep);
+        ledger.compact();
+        add(&mut ledger, 600);
+        assert_eq!((ledger.lines, ledger.written.iter().next().and_then(|entry| entry.run)), {
+            let last = RunId { number: 600, hook: HookName::PostCreate };
+            (601, Some(last))
+        });
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) enum HookRequest {
     Run { what: Selection, again: bool, origin: Option<HookOrigin>, caller: Caller, reply: Reply<Started> },
     /// Record a command line as a run of a hook.
     Exec { what: Selection, argv: Vec<String>, cwd: Option<Utf8PathBuf>, caller: Caller, reply: Reply<Started> },
+    /// End a recorded command line whose caller, a command of a hook, is gone. Nobody waits for an answer.
+    CallerGone { run: RunId },
     /// Queue what did not succeed.
     Retry { what: Option<Selection>, caller: Caller, reply: Reply<Started> },
     /// Count a hook as done.
@@ -75,6 +77,8 @@ pub(crate) enum Report {
     NotReady { run: RunId, command: String, why: Option<String> },
     /// Services that were told to end have had their time.
     StopNow,
+    /// It is time to look again how far a Dev Containers tool is.
+    LookAtTool,
     /// The pause before its next start is over.
     Due { run: RunId, command: String, start: u32 },
 }

@@ -1,7 +1,8 @@
 //! Lifecycle hooks: which are due, which run, how each ended.
 //!
 //! State: per workspace, the ledger, what waits and what runs; owned by [`HooksActor`] alone.
-//! Invariants: a run is on record and in the ledger as running before its shim starts; no standard hook starts by itself;
+//! Invariants: a run is on record and in the ledger as running before its shim starts; no standard hook starts by itself, only
+//! `onStartup` does;
 //! a hook in flight belongs to its shim: the end of this engine ends no hook, and the next one takes it over.
 //! Not here: processes (`process`), the wire (`rpc`), reading devcontainer.json (`workspace/files`).
 
@@ -19,6 +20,7 @@ mod environment; // pure: the layers of a command's environment
 mod journal; // ledger and records, written in the right order
 mod launch; // pure: command + environment -> what the shim is told
 mod runs; // the folders of runs
+mod startup; // pure: when onStartup starts by itself
 
 mod actor; // the loop
 mod engine; // one turn of it
@@ -43,6 +45,7 @@ use crate::durable::WorkspaceLayout;
 use crate::model::WorkspacePublisher;
 use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
+use crate::workspace::trust::Trust;
 pub use actor::HooksActor;
 pub use error::HookError;
 pub use log::LogPlace;
@@ -63,10 +66,14 @@ pub struct HooksContext {
     pub layout: WorkspaceLayout,
     /// What hooks are counted for: the container, and this start of it.
     pub container: ContainerStatus,
+    /// The home directory of this daemon's user.
+    pub home: Option<String>,
     /// What is configured, as it changes.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Ports that no ready check may dial.
     pub debug_ports: RangeInclusive<u16>,
+    /// Who has the workspace open.
+    pub trust: Trust,
     /// Where the hooks are shown.
     pub publisher: WorkspacePublisher,
 }
@@ -145,6 +152,14 @@ impl Hooks {
         self.start(|reply| HookRequest::Exec { what, argv, cwd, caller, reply }).await
     }
 
+    /// Ends a recorded command line whose caller is gone, where that one was a command of a hook: what a hook starts does
+    /// not outlive it unseen. Any other goes on, and can be looked at later.
+    pub async fn caller_gone(&self, run: &str) {
+        let Ok(run) = run.parse() else { return };
+        // Where the engine has ended the run belongs to its shim.
+        let _ = self.mailbox.send(HookRequest::CallerGone { run }).await;
+    }
+
     /// Queues what did not succeed: of one hook or command, or of all.
     ///
     /// # Errors
@@ -201,7 +216,7 @@ impl Hooks {
     }
 
     /// Answers when `hook` neither runs nor waits to be run (for no hook: when nothing runs and nothing is queued), or
-    /// when `timeout` has passed.
+    /// when `timeout` has passed. What a Dev Containers tool runs is waited for as far as its markers tell of the end.
     ///
     /// # Errors
     /// [`HookError::WaitsForItself`] where the caller is a command of a hook that has to end before;

@@ -4,6 +4,8 @@
 //! wants edited ones again. One that did not succeed holds back the commands that need it and every later hook, until it
 //! is retried or skipped; an optional one holds back nothing.
 
+use std::collections::BTreeSet;
+
 use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
 use burrow_protocol::model::ContainerStatus;
 
@@ -15,6 +17,17 @@ use super::ledger::{Entries, Entry, Key, scope};
 /// The hooks that `up` runs, in order.
 pub(crate) const UP: [HookName; 4] =
     [HookName::OnCreate, HookName::UpdateContent, HookName::PostCreate, HookName::PostStart];
+
+/// What is configured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Configured {
+    /// In the order in which hooks run.
+    pub(crate) stages: Vec<Stage>,
+    /// Hooks that cannot be understood, and where they stand.
+    pub(crate) unknown: BTreeSet<(HookName, HookOrigin)>,
+    /// Whether what was edited is due again.
+    pub(crate) rerun: bool,
+}
 
 /// How one hook of one origin stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,25 +96,27 @@ impl Standing {
     }
 }
 
-/// Holds `stages` against `entries`, in the order in which hooks run; `rerun`: what was edited is due again. What `burrow
-/// hook exec` recorded has rows of its own, after those that are configured for the same hook.
+/// Holds what is configured against `entries`, in the order in which hooks run. A hook that cannot be understood holds back
+/// what else there is of it, and what comes after it. What `burrow hook exec` recorded has rows of its own, after those
+/// that are configured for the same hook.
 pub(crate) fn plan(
-    stages: &[Stage],
+    configured: &Configured,
     entries: &Entries,
     container: &ContainerStatus,
     runner: Runner,
-    rerun: bool,
 ) -> Vec<Row> {
+    let Configured { stages, unknown, rerun } = configured;
     let mut rows = Vec::new();
     let mut blocker = None;
     for hook in HookName::ALL {
+        let ours = |(name, origin): &(HookName, HookOrigin)| *name == hook && !is_external(hook, *origin, runner);
+        let misunderstood = unknown.iter().any(ours).then(|| hook.to_string());
         for stage in stages.iter().filter(|stage| stage.hook == hook) {
-            let external =
-                stage.origin == HookOrigin::Devcontainer && hook != HookName::OnStartup && runner != Runner::Burrow;
-            let held_by = if external { None } else { blocker.clone() };
+            let external = is_external(hook, stage.origin, runner);
+            let held_by = if external { None } else { blocker.clone().or_else(|| misunderstood.clone()) };
             let commands = stage.commands.iter().map(|command| {
                 let entry = entries.get(&Key::new(container, hook, stage.origin, &command.name));
-                standing(hook, command, entry, external, rerun)
+                standing(hook, command, entry, external, *rerun)
             });
             let mut row = Row { hook, origin: stage.origin, commands: commands.collect(), held_by };
             hold_back(&mut row, &stage.commands);
@@ -110,11 +125,17 @@ pub(crate) fn plan(
             }
             rows.push(row);
         }
+        blocker = blocker.or_else(|| misunderstood.filter(|_| !is_always_due(hook)));
         let recorded = exec_row(hook, entries, container);
         blocker = blocker.or_else(|| recorded.as_ref().and_then(blocks));
         rows.extend(recorded);
     }
     rows
+}
+
+/// Whether a Dev Containers tool runs what this place says of `hook`: no tool knows onStartup.
+pub(crate) fn is_external(hook: HookName, origin: HookOrigin, runner: Runner) -> bool {
+    origin == HookOrigin::Devcontainer && hook != HookName::OnStartup && runner != Runner::Burrow
 }
 
 /// Its rows never hold anything back by being due: a recorded command line runs when its caller says so.
@@ -265,7 +286,7 @@ mod tests {
     use burrow_protocol::model::{ContainerKind, ContainerStatus};
     use burrow_protocol::settings::SingleCommand;
 
-    use super::{Row, overall, plan};
+    use super::{Configured, Row, overall};
     use crate::hooks::command::{Command, Stage};
     use crate::hooks::evidence::Runner;
     use crate::hooks::fate::{Failure, Fate};
@@ -274,6 +295,11 @@ mod tests {
 
     fn container() -> ContainerStatus {
         ContainerStatus { kind: ContainerKind::Docker, id: "c".to_owned(), start_id: "s".to_owned() }
+    }
+
+    fn plan(stages: &[Stage], entries: &Entries, container: &ContainerStatus, runner: Runner, rerun: bool) -> Vec<Row> {
+        let configured = Configured { stages: stages.to_vec(), rerun, ..Configured::default() };
+        super::plan(&configured, entries, container, runner)
     }
 
     fn command(name: &str) -> Command {
@@ -453,6 +479,27 @@ mod tests {
         let rows = plan(&stages, &failed, &container(), Runner::Tool, false);
         assert_eq!(states(&rows), [Interrupted, External, Blocked]);
         assert_eq!(rows[2].held_by.as_deref(), Some("onCreate"));
+    }
+
+    #[test]
+    fn what_is_not_understood_holds_back_what_comes_after_it() {
+        let stages = [stage(OnCreate, Burrow), stage(PostCreate, Burrow), stage(PostStart, Burrow)];
+        let with = |hook, origin| Configured {
+            stages: stages.to_vec(),
+            unknown: [(hook, origin)].into(),
+            ..Configured::default()
+        };
+        for (hook, origin, runner, expected, why) in [
+            (PostCreate, Devcontainer, Runner::Burrow, [Pending, Blocked, Blocked], "nothing of it runs by half"),
+            (PostCreate, Devcontainer, Runner::Tool, [Pending; 3], "it is the tool's to understand"),
+            (PostCreate, Burrow, Runner::Tool, [Pending, Blocked, Blocked], "no tool runs that one"),
+            (PostAttach, Devcontainer, Runner::Burrow, [Pending; 3], "what comes after everything holds back nothing"),
+        ] {
+            let rows = super::plan(&with(hook, origin), &Entries::default(), &container(), runner);
+            assert_eq!(states(&rows), expected, "{why}");
+            let held = rows[2].commands[0].blocked_by.as_deref();
+            assert_eq!(held, (expected[2] == Blocked).then_some("postCreate"), "{why}");
+        }
     }
 
     #[test]

@@ -26,21 +26,25 @@ const WARN_AFTER: Duration = Duration::from_secs(2);
 /// After this long hooks run without it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
-/// Start-up files of the shells, below the home directory.
-const HOME_FILES: [&str; 10] = [
+/// Start-up files of the shells, below the home directory, and what these commonly read. What else they read is not seen.
+const HOME_FILES: [&str; 14] = [
     ".bash_profile",
     ".bash_login",
     ".profile",
     ".bashrc",
+    ".bashrc.d",
+    ".bash_aliases",
+    ".profile.d",
     ".zshenv",
     ".zprofile",
     ".zshrc",
     ".zlogin",
     ".config/fish/config.fish",
+    ".config/fish/conf.d",
     ".config/fish/fish_variables",
 ];
-/// Those of the machine; of a folder its time tells of new files.
-const SYSTEM_FILES: [&str; 8] = [
+/// Those of the machine.
+const SYSTEM_FILES: [&str; 9] = [
     "/etc/profile",
     "/etc/profile.d",
     "/etc/bash.bashrc",
@@ -49,6 +53,7 @@ const SYSTEM_FILES: [&str; 8] = [
     "/etc/zsh/zshrc",
     "/etc/environment",
     "/etc/fish/config.fish",
+    "/etc/fish/conf.d",
 ];
 /// What a shell sets of itself, not for others.
 const OF_THE_SHELL: [&str; 4] = ["_", "SHLVL", "PWD", "OLDPWD"];
@@ -143,11 +148,20 @@ fn key(kind: UserEnvProbe, env: &BTreeMap<String, String>) -> Key {
     });
     let home = env.get("HOME").cloned();
     let in_home = home.iter().flat_map(|home| HOME_FILES.map(|name| Utf8Path::new(home).join(name)));
-    let files = SYSTEM_FILES.map(Utf8PathBuf::from).into_iter().chain(in_home).filter_map(|path| {
+    let paths = SYSTEM_FILES.map(Utf8PathBuf::from).into_iter().chain(in_home).flat_map(with_entries);
+    let files = paths.filter_map(|path| {
         let metadata = path.metadata().ok()?;
         Some((path, metadata.modified().ok()?, metadata.len()))
     });
     Key { kind, shell: shell.unwrap_or_else(|| "/bin/sh".to_owned()), files: files.collect(), home }
+}
+
+/// A folder with the files in it, in an order of their own.
+fn with_entries(path: Utf8PathBuf) -> Vec<Utf8PathBuf> {
+    let mut paths: Vec<_> = path.read_dir_utf8().into_iter().flatten().flatten().map(|it| it.into_path()).collect();
+    paths.sort_unstable();
+    paths.push(path);
+    paths
 }
 
 /// Asks the shell, or says why it did not answer, to be read after the command line.
@@ -250,8 +264,16 @@ mod tests {
             write(&folder, "echo x >> \"$HOME/asked\"; export FROM_PROFILE=another\n");
             let probed = probe.environment(UserEnvProbe::LoginShell, &env, |_| {}).await;
             assert_eq!((asked(), probed.get("FROM_PROFILE").map(String::as_str)), (2, Some("another")));
+            let folder_of_files = folder.path().join(".profile.d");
+            std::fs::create_dir(&folder_of_files).unwrap();
+            let part = folder_of_files.join("go.sh");
+            for (count, text) in [(3, "export A=1"), (4, "export A=1 B=2")] {
+                crate::durable::replace(part.to_str().unwrap().into(), text.as_bytes()).unwrap();
+                probe.environment(UserEnvProbe::LoginShell, &env, |_| {}).await;
+                assert_eq!(asked(), count, "a file of a folder counts, also when it is edited");
+            }
             assert_eq!(*probe.environment(UserEnvProbe::None, &env, |_| {}).await, BTreeMap::new(), "none asks nobody");
-            assert_eq!((asked(), probe.trouble()), (2, None));
+            assert_eq!((asked(), probe.trouble()), (4, None));
         });
     }
 

@@ -70,7 +70,8 @@ pub(crate) struct RunRecord {
     #[serde(default)]
     pub(crate) container_start: String,
     pub(crate) commands: Vec<RecordedCommand>,
-    /// The names, not the values, of the variables that its caller had: a retry tells which of them it lacks.
+    /// The names, not the values, of the variables that its caller had, and of a retry also those that the runs before it
+    /// had: the next retry tells which of them it lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variables: Vec<String>,
 }

@@ -15,7 +15,8 @@ use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::debug::{LeaseStatus, PortStatus};
 use burrow_protocol::hooks::HookStatus;
 use burrow_protocol::model::{
-    ContainerStatus, FileProblem, ModelChange, ModelChanged, Reason, Snapshot, Status, WorkspaceState, WorkspaceStatus,
+    ContainerStatus, FileProblem, ModelChange, ModelChanged, Reason, Snapshot, Status, Surroundings, WorkspaceState,
+    WorkspaceStatus,
 };
 use burrow_protocol::toolchain::{ToolStatus, ToolsSwitched};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -128,6 +129,7 @@ struct Shared {
 struct State {
     seq: u32,
     container: ContainerStatus,
+    surroundings: Surroundings,
     debug: DebugPart,
     workspaces: BTreeMap<Utf8PathBuf, Parts>,
 }
@@ -143,7 +145,13 @@ impl Model {
     /// A model with no workspace and no port.
     #[must_use]
     pub fn new(container: ContainerStatus) -> Self {
-        let state = State { seq: 0, container, debug: DebugPart::default(), workspaces: BTreeMap::new() };
+        let state = State {
+            seq: 0,
+            container,
+            surroundings: Surroundings::default(),
+            debug: DebugPart::default(),
+            workspaces: BTreeMap::new(),
+        };
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         Self { shared: Arc::new(Shared { state: Mutex::new(state), events }) }
     }
@@ -172,6 +180,15 @@ impl Model {
     #[must_use]
     pub fn is_working(&self) -> bool {
         self.lock().workspaces.values().any(|parts| parts.hooks.working || parts.tools.working)
+    }
+
+    /// Replaces what is known of the container's surroundings.
+    pub fn surroundings(&self, surroundings: Surroundings) {
+        let mut state = self.lock();
+        if state.surroundings != surroundings {
+            state.surroundings = surroundings.clone();
+            self.send(&mut state, ModelChange::Surroundings { surroundings });
+        }
     }
 
     /// Replaces the port broker's part.
@@ -222,6 +239,7 @@ impl State {
             protocol: PROTOCOL_VERSION,
             pid: std::process::id(),
             container: self.container.clone(),
+            surroundings: self.surroundings.clone(),
             ports: self.debug.ports.clone(),
             leases: self.debug.leases.clone(),
             workspaces: self.workspaces.iter().map(|(path, parts)| parts.status(path)).collect(),

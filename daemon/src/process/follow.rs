@@ -27,8 +27,6 @@ use crate::durable::DurableError;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A shim that is found says its first word within this time; it has nothing else to do but a few writes.
 const FIRST_WORD_WITHIN: Duration = Duration::from_secs(1);
-/// What KILL has not ended within this time is told as left.
-const KILL_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks at a shim that is coming or going.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A shim that cannot write its outcome at once may take long.
@@ -158,21 +156,6 @@ pub async fn find(folder: &Utf8Path) -> Result<Found, ProcessError> {
         sleep(pause).await;
         pause = (pause * 2).min(LOOK_SELDOM);
     }
-}
-
-/// Ends the command in `folder`, whoever follows it: TERM, and KILL when `grace` has passed. True once it has ended.
-///
-/// # Errors
-/// As [`find`].
-pub async fn end(folder: &Utf8Path, grace: Duration) -> Result<bool, ProcessError> {
-    let Found::Alive(mut shim) = find(folder).await? else { return Ok(true) };
-    for wait in [grace, KILL_WITHIN] {
-        shim.cancel().await?;
-        if timeout(wait, shim.ended()).await.is_ok() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 impl Shim {

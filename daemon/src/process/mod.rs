@@ -25,10 +25,13 @@ mod log; // the output on disk: mask, segments, index, reader
 mod shim;
 pub mod terminal; // daemon side: typing into a command, and the size of its terminal // the shim itself
 
+mod after; // a pause before a program
+
 pub mod activity; // whether a run does anything
 mod detach; // starting the daemon
 mod environ; // the environment of a living process
 mod exit; // waiting for processes that are not our children
+pub mod init; // the container's own command: in our place, or below PID 1
 pub mod run; // short-lived commands
 pub mod sweep; // finding and ending what a dead daemon left
 pub mod user; // accounts, and becoming one
@@ -38,12 +41,13 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
+pub use after::{ROLE as AFTER_ROLE, after, after_main};
 pub use detach::spawn_detached;
 pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
-pub use follow::{Ended, Found, Shim, end, find, start, start_with};
+pub use follow::{Ended, Found, Shim, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;

@@ -134,15 +134,16 @@ impl Session {
         for root in roots(params) {
             let workspace = self.core.open(&root).await?;
             let caller = self.caller();
+            // Before the window counts: what it starts must know who runs the standard hooks.
+            workspace.hooks.notice(caller.clone()).await;
             match kind {
                 ClientKind::Window => {
-                    let window = workspace.trust.window(caller.trusted);
+                    let window = workspace.trust.window(caller.clone());
                     self.windows.lock().unwrap_or_else(PoisonError::into_inner).push(window);
                 }
                 ClientKind::Cli if terminal => workspace.trust.called_from_a_terminal(),
                 ClientKind::Cli => {}
             }
-            workspace.hooks.notice(caller.clone()).await;
             if kind == ClientKind::Window && caller.trusted {
                 workspace.toolchain.notice(caller, workspace.trust.allows_background_work()).await;
             }

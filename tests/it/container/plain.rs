@@ -1,33 +1,64 @@
 //! A container of plain Docker: the base image, the binary, a sandbox's workspace, and no Dev Containers tool.
 
+use std::rc::Rc;
+
 use super::engine::{self, docker, docker_prints};
 use crate::sandbox::{BURROW, Run, Sandbox};
 
 const WORKSPACE: &str = "/workspaces/workspace";
+const ENTRYPOINT: [&str; 2] = ["--entrypoint", "burrow"];
+/// What an entrypoint is given for a container that does nothing.
+const FOREVER: [&str; 4] = ["entrypoint", "--", "sleep", "infinity"];
 
 /// It is removed on drop.
 pub(crate) struct PlainContainer {
-    sandbox: Sandbox,
+    sandbox: Rc<Sandbox>,
     id: String,
+    /// Made for this container alone.
+    image: Option<String>,
 }
 
 impl PlainContainer {
     /// It runs, and nothing in it.
     pub(crate) fn start(sandbox: Sandbox) -> Self {
+        Self::run(sandbox, &["--init"], &["sleep", "infinity"])
+    }
+
+    /// The binary is its entrypoint, before `command`.
+    pub(crate) fn entrypoint(sandbox: Sandbox, options: &[&str], command: &[&str]) -> Self {
+        let options = [options, &ENTRYPOINT].concat();
+        Self::run(sandbox, &options, &[&["entrypoint", "--"], command].concat())
+    }
+
+    /// Another one with the same workspace; of a copy of this one (`docker commit`), or of the base image.
+    pub(crate) fn beside(&self, copy: bool) -> Self {
+        let image = copy.then(|| docker_prints(["commit", &self.id]));
+        let id = create(&self.sandbox, &ENTRYPOINT, image.as_deref().unwrap_or(engine::IMAGE), &FOREVER);
+        Self { sandbox: Rc::clone(&self.sandbox), id, image }
+    }
+
+    fn run(sandbox: Sandbox, options: &[&str], command: &[&str]) -> Self {
         engine::require(&Sandbox::cache_dir());
         sandbox.run_program("chown", ["-R", "1000:1000", sandbox.workspace().as_str()]).exits(0);
-        let binary = format!("{BURROW}:/usr/local/bin/burrow:ro");
-        let workspace = format!("{}:{WORKSPACE}", sandbox.workspace());
-        let options = ["run", "--detach", "--init", "--volume", &binary, "--volume", &workspace];
-        let id = docker_prints(options.into_iter().chain([engine::IMAGE, "sleep", "infinity"]));
-        Self { sandbox, id }
+        let id = create(&sandbox, options, engine::IMAGE, command);
+        Self { sandbox: Rc::new(sandbox), id, image: None }
     }
 
     /// Runs `ARGS` as the user `vscode` in the workspace folder.
     pub(crate) fn exec<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
+        self.exec_as("vscode", args)
+    }
+
+    /// Like [`Self::exec`], as another user.
+    pub(crate) fn exec_as<'a>(&self, user: &str, args: impl IntoIterator<Item = &'a str>) -> Run {
         let mut command = self.sandbox.command("docker");
-        command.args(["exec", "--user", "vscode", "--workdir", WORKSPACE, &self.id]).args(args);
+        command.args(["exec", "--user", user, "--workdir", WORKSPACE, &self.id]).args(args);
         self.sandbox.run(command)
+    }
+
+    /// The engine's id of it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// The sandbox around it.
@@ -38,6 +69,20 @@ impl PlainContainer {
 
 impl Drop for PlainContainer {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logs = docker(["logs", &self.id]);
+            eprintln!("the container's output:\n{}", String::from_utf8_lossy(&logs.stderr));
+        }
         docker(["rm", "--force", "--volumes", &self.id]);
+        if let Some(image) = &self.image {
+            docker(["rmi", image]);
+        }
     }
+}
+
+fn create(sandbox: &Sandbox, options: &[&str], image: &str, command: &[&str]) -> String {
+    let binary = format!("{BURROW}:/usr/local/bin/burrow:ro");
+    let workspace = format!("{}:{WORKSPACE}", sandbox.workspace());
+    let fixed = ["run", "--detach", "--volume", &binary, "--volume", &workspace];
+    docker_prints(fixed.iter().chain(options).chain(&[image]).chain(command).copied())
 }

@@ -24,7 +24,8 @@ const NOBODY: u32 = 65534;
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
-const HELLO: &[u8] = b"Content-Length: 121\r\n\r\n{\"seq\":1,\"type\":\"request\",\"command\":\"initialize\",\
+pub(super) const HELLO: &[u8] =
+    b"Content-Length: 121\r\n\r\n{\"seq\":1,\"type\":\"request\",\"command\":\"initialize\",\
     \"arguments\":{\"adapterID\":\"go\",\"linesStartAt1\":true,\"pathFormat\":\"path\"}}";
 
 /// Two machines and a cable: the daemon's, and the one that its default route leads to.

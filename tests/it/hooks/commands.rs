@@ -177,7 +177,7 @@ fn cancelled_hook_is_cancelled_as_a_whole() {
     sandbox.burrow(["hook", "cancel", "postCreate"]).exits(1).tells("nothing of it runs or waits");
 }
 
-/// A mistake is told with its place, the hook is refused instead of run by half, and the others run.
+/// A mistake is told with its place, and the hook is refused instead of run by half.
 #[test]
 fn mistake_in_a_command_is_told_with_its_place() {
     let text = r#"{
@@ -193,7 +193,7 @@ fn mistake_in_a_command_is_told_with_its_place() {
                 these commands wait for each other: a -> b -> a";
     up(&sandbox).exits(3).tells(told);
     sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells(told).tells("BUR203");
-    assert_eq!((sandbox.read("c"), sandbox.read("started").as_deref()), (None, Some("x\n")));
+    assert_eq!((sandbox.read("c"), sandbox.read("started")), (None, None));
     let sandbox = sandbox.write(".devcontainer/devcontainer.json", "{\"postCreateCommand\": }");
     sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells("devcontainer.json:1:2");
 }
@@ -228,4 +228,35 @@ fn await_tells_by_its_exit_code() {
     // What cannot be read never ran: nobody who waits for it may go on.
     sandbox.change(".devcontainer/devcontainer.json", "{ broken");
     sandbox.burrow(["hook", "await", "onCreate"]).exits(1).tells("[BUR203");
+}
+
+/// A hook that cannot be understood has not been done: it holds back what comes after it until its mistake is mended.
+#[test]
+fn misunderstood_hook_holds_back_the_rest() {
+    let circle = json!({"commands": {"a": {"run": "true", "needs": ["b"]}, "b": {"run": "true", "needs": ["a"]}}});
+    let sandbox = sandbox().burrow_hook("postCreate", circle).hook("postStart", "echo x >> started");
+    up(&sandbox).exits(3);
+    assert_eq!(sandbox.read("started"), None);
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @"postStart  blocked  by postCreate");
+    let sandbox = sandbox.burrow_hook("postCreate", "true");
+    up(&sandbox);
+    assert_eq!(sandbox.read("started").as_deref(), Some("x\n"));
+}
+
+/// Whoever cancels is heard while the user's shell is still asked for its environment: nothing begins.
+#[test]
+fn cancel_is_heard_before_the_start() {
+    let sandbox = sandbox().property("userEnvProbe", "loginShell").env("SHELL", "/bin/sh");
+    sandbox.change("../home/.profile", "echo x >> $HOME/asked; until [ -e $HOME/go ]; do sleep 0.01; done\n");
+    let sandbox = sandbox.hook("postCreate", "echo x >> runs");
+    let running = sandbox.spawn(["hook", "run", "postCreate"]);
+    wait_for_file(&sandbox, "../home/asked");
+    sandbox.burrow(["hook", "cancel", "postCreate"]).exits(0);
+    running.finish();
+    let cancelled = hook(&sandbox, HookName::PostCreate);
+    assert_eq!(
+        (cancelled.state, cancelled.reason.as_deref()),
+        (HookState::Cancelled, Some("cancelled, before it began"))
+    );
+    assert_eq!(sandbox.read("runs"), None);
 }

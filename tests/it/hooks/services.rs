@@ -78,7 +78,7 @@ fn service_that_ends_is_started_anew() {
     up(&sandbox);
     kill(pids(&sandbox)[0]);
     let second = wait_for_starts(&sandbox, 2);
-    let told = wait_for_service(&sandbox, "the second start is told", |service| service.attempt == 2);
+    let told = wait_for_service(&sandbox, "the second start is told", |service| service.attempt == 2 && service.ready);
     assert_eq!(told.reason.as_deref(), Some("started again, after signal 9"));
     assert_eq!((told.state, hook(&sandbox, HookName::PostStart).state), (HookState::Running, HookState::Succeeded));
     assert!(is_alive(second));
@@ -114,6 +114,52 @@ fn service_outlives_the_daemon() {
         sandbox.burrow(["stop"]).exits(0);
         assert!(!is_alive(second));
     }
+}
+
+/// The pause before the next start goes on when the daemon is restarted, or killed, and the next start has the environment
+/// of whoever asked for the first one.
+#[test]
+fn pause_of_a_service_outlives_the_daemon() {
+    for handed_over in [true, false] {
+        let sandbox = serving();
+        let mut command = sandbox.burrow_command(["up"]);
+        command.env("WORD", "of-the-caller");
+        sandbox.run(command);
+        kill(pids(&sandbox)[0]);
+        kill(wait_for_starts(&sandbox, 2));
+        kill(wait_for_starts(&sandbox, 3));
+        let paused = wait_for_service(&sandbox, "it pauses", |service| service.attempt == 4);
+        assert_eq!(paused.state, HookState::Running, "{paused:?}");
+        if handed_over {
+            sandbox.burrow(["restart"]).exits(0);
+        } else {
+            sandbox.kill_daemon();
+        }
+        let fourth = wait_for_starts(&sandbox, 4);
+        let taken = wait_for_service(&sandbox, "it is taken over", |service| service.ready);
+        assert_eq!((taken.state, taken.attempt), (HookState::Running, 4), "{taken:?}");
+        eventually("the caller's environment is known", SOON, || {
+            let words = sandbox.read("words").unwrap_or_default();
+            if words == "of-the-caller\n".repeat(4) { Ok(()) } else { Err(words) }
+        });
+        sandbox.burrow(["stop"]).exits(0);
+        assert!(!is_alive(fourth));
+    }
+}
+
+/// `burrow stop` ends a service also while it pauses.
+#[test]
+fn stop_ends_a_service_that_pauses() {
+    let sandbox = serving();
+    up(&sandbox);
+    kill(pids(&sandbox)[0]);
+    kill(wait_for_starts(&sandbox, 2));
+    wait_for_service(&sandbox, "it pauses", |service| service.attempt == 3);
+    sandbox.burrow(["stop"]).exits(0);
+    let left = sandbox.processes();
+    assert!(left.is_empty(), "{left:?}");
+    up(&sandbox);
+    assert!(service(&sandbox).unwrap().ready, "it is due again");
 }
 
 /// A service that ends before it was ready has failed, and one that takes too long has timed out: nothing of it is left.

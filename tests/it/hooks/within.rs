@@ -4,7 +4,7 @@ use burrow_protocol::hooks::{HookName, HookState};
 use insta::assert_snapshot;
 
 use super::{hook, sandbox, up};
-use crate::sandbox::BURROW;
+use crate::sandbox::{BURROW, eventually};
 
 /// A hook may call `burrow up` and its like, as people write it into `postStartCommand`: what is due runs after it, and
 /// nobody waits for himself. Previously such a hook never ended.
@@ -89,4 +89,29 @@ fn recorded_command_line_may_wait_for_others() {
     let script = format!("{BURROW} hook run postStart; {BURROW} hook await postCreate");
     sandbox.burrow(["hook", "exec", "postCreate", "--", "sh", "-c", &script]).exits(1).tells("BUR308");
     assert_eq!(sandbox.read("started").as_deref(), Some("x\n"));
+}
+
+/// What a command of a hook recorded ends with it, also where `burrow hook exec` had no time to see to that.
+#[test]
+fn nested_exec_follows_its_caller() {
+    let nested = "echo $$ > nested; until [ -e go ]; do sleep 0.01; done";
+    let script = format!("{BURROW} hook exec postCreate/inner -- sh -c '{nested}' & echo $! > caller; wait $!");
+    let sandbox = sandbox().hook("postCreate", script);
+    let run = sandbox.spawn(["hook", "run", "postCreate"]);
+    let pid = |file: &str| {
+        let read = || sandbox.read(file).unwrap_or_default().trim().parse();
+        eventually(&format!("{file} is written"), super::SOON, read)
+    };
+    let (caller, nested): (u32, u32) = (pid("caller"), pid("nested"));
+    super::kill(caller);
+    eventually("what it recorded has ended", super::SOON, || {
+        let alive = std::fs::read_to_string(format!("/proc/{nested}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        if alive { Err("it goes on") } else { Ok(()) }
+    });
+    run.finish();
+    assert_snapshot!(sandbox.burrow(["hook", "list"]).exits(3), @r"
+    postCreate  failed  exit code 137
+    postCreate (exec)  cancelled  cancelled
+      inner  cancelled  cancelled
+    ");
 }

@@ -339,6 +339,15 @@ export type InputParams = {
   text: string;
 };
 
+/** Who told what is around the container. */
+export type KnownBy =
+  /** Nobody yet. */
+  | "nobody"
+  /** The container's own /proc. */
+  | "proc"
+  /** Its engine. */
+  | "engine";
+
 /** Where a debug client connects. */
 export type LeaseEndpoint = {
   /** Its number. */
@@ -501,6 +510,10 @@ export type ModelChange = {
   /** Its new value. */
   workspace: WorkspaceStatus;
 } | {
+  "kind": "surroundings";
+  /** All of it. */
+  surroundings: Surroundings;
+} | {
   "kind": "debug";
   /** All ports. */
   ports: Array<PortStatus>;
@@ -514,6 +527,28 @@ export type ModelChanged = {
   seq: number;
   /** The part that changed. */
   change: ModelChange;
+};
+
+/** What is mounted. */
+export type MountKind =
+  /** A folder or file of the host. */
+  | "bind"
+  /** A volume of the engine. */
+  | "volume";
+
+/** Something of the host that is mounted here. */
+export type MountStatus = {
+  /** The path here. */
+  target: string;
+  /** Whether it is a folder of the host's or a volume of the engine's. */
+  kind: MountKind;
+  /** The path on the host. */
+  hostPath: string;
+  /**
+   * Whether that is the whole path; else it begins at the root of the host's file system, which may be mounted
+   * anywhere there.
+   */
+  exact: boolean;
 };
 
 /** Params of a request that needs none. */
@@ -560,6 +595,16 @@ export type PortStatus = {
   pid: number | null;
   /** Since when, RFC 3339. */
   since: string | null;
+};
+
+/** A port of the container that the host has published. */
+export type PublishedPort = {
+  /** The port here. */
+  port: number;
+  /** The address of the host that it listens on. */
+  hostAddress: string;
+  /** The port there. */
+  hostPort: number;
 };
 
 /** Params of `burrow/debug/readLog`. */
@@ -912,6 +957,8 @@ export type Status = {
   pid: number;
   /** Where it runs. */
   container: ContainerStatus;
+  /** What is around it, as far as that is known; it may come a moment after the start. */
+  surroundings: Surroundings;
   /** The debug ports, in order. */
   ports: Array<PortStatus>;
   /** The leases that have not ended, oldest first. */
@@ -946,6 +993,26 @@ export type StopParams = {
 export type StopReloadParams = {
   /** The reload's name. */
   id: string;
+};
+
+/** What is around the container: from its engine where that can be asked, else from /proc. */
+export type Surroundings = {
+  /** Who told. */
+  knownBy: KnownBy;
+  /** The container's id in its engine. */
+  engineId: string | null;
+  /** Its name there. */
+  name: string | null;
+  /** The image that it was made of. */
+  image: string | null;
+  /** Ports of the container that the host has published; empty where only /proc told. */
+  published: Array<PublishedPort>;
+  /** What of the host is mounted, by the path here. */
+  mounts: Array<MountStatus>;
+  /** The container's labels; empty where only /proc told. */
+  labels: Record<string, string>;
+  /** What is wrong with the container, or not known of it. */
+  notes: Array<Reason>;
 };
 
 /** The state of a tool. */
@@ -1301,6 +1368,10 @@ export const ERROR_CODES = {
   BUR601: "reload-settings",
   /** There is no such reload. */
   BUR602: "reload-unknown",
+  /** One of Burrow's own folders does not belong to the user as whom it runs. */
+  BUR701: "owner-wrong",
+  /** The container's engine has a socket here, and cannot be asked. */
+  BUR702: "engine-unreachable",
 } as const;
 
 /** A code of the registry. */

@@ -11,6 +11,7 @@ use burrow_protocol::settings::DebugBind;
 use super::recipe::{Place, Tool, recipe};
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::container;
 use crate::debug::Tracing;
 use crate::workspace::files::devcontainer;
 
@@ -55,10 +56,15 @@ fn place(status: &Status, wanted: Option<u16>, context: &Context) -> Result<Plac
     // The one that waits for an editor, where one does.
     let leased = status.ports.iter().find(|port| port.state == PortState::Leased).map(|port| port.port);
     let line = |path: &str| fs_err::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let port = wanted.or(leased).unwrap_or(first);
+    let around = &status.surroundings;
+    let published = around.published.iter().find(|published| published.port == port);
     Ok(Place {
         ports: wanted.map_or((first, last), |port| (port, port)),
-        port: wanted.or(leased).unwrap_or(first),
+        port,
         workspace: context.workspace().to_string(),
+        workspace_outside: container::to_host(&around.mounts, context.workspace().as_str()),
+        published_at: published.map(|published| (published.host_address.clone(), published.host_port)),
         host: line("/proc/sys/kernel/hostname").context("read the host name")?,
         namespace: line(POD_NAMESPACE),
         service: settings.devcontainer.service.unwrap_or_else(|| "app".to_owned()),

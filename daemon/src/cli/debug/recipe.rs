@@ -31,6 +31,10 @@ pub(super) struct Place {
     pub(super) port: u16,
     /// The workspace's path here.
     pub(super) workspace: String,
+    /// The same on the host, where that is known.
+    pub(super) workspace_outside: Option<String>,
+    /// Where the host has published that port, where it has: address and port.
+    pub(super) published_at: Option<(String, u16)>,
     /// The container's host name, which is the pod's name.
     pub(super) host: String,
     /// The pod's namespace, where there is one.
@@ -78,7 +82,18 @@ pub(super) fn recipe(tool: Tool, place: &Place) -> Recipe {
         ),
         Tool::Nvim => (nvim(place), vec![leased]),
     };
-    Recipe { text, notes }
+    Recipe { text, notes: notes.into_iter().chain(outside(tool, place)).collect() }
+}
+
+/// What an editor on the host has to know besides.
+fn outside(tool: Tool, place: &Place) -> Vec<String> {
+    if !matches!(tool, Tool::Vscode | Tool::Goland | Tool::Nvim) {
+        return Vec::new();
+    }
+    let path = place.workspace_outside.as_ref().map(|path| format!("on the host, this workspace is {path}"));
+    let port = place.published_at.as_ref().filter(|(_, port)| *port != place.port);
+    let port = port.map(|(address, port)| format!("on the host, port {} is {address}:{port}", place.port));
+    path.into_iter().chain(port).collect()
 }
 
 /// A published port's connections come from the bridge's gateway.
@@ -179,6 +194,8 @@ fn goland(place: &Place) -> String {
 
 fn nvim(place: &Place) -> String {
     let (port, workspace) = (place.port, lua(&place.workspace));
+    // The folder in which the editor was started may be another one.
+    let outside = place.workspace_outside.as_deref().map_or_else(|| "vim.fn.getcwd()".to_owned(), lua);
     format!(
         "local dap = require(\"dap\")
 dap.adapters.burrow = {{ type = \"server\", host = \"127.0.0.1\", port = {port} }}
@@ -190,7 +207,7 @@ table.insert(dap.configurations.go, {{
   mode = \"debug\",
   program = {workspace},
   outputMode = \"remote\",
-  substitutePath = {{ {{ from = vim.fn.getcwd(), to = {workspace} }} }},
+  substitutePath = {{ {{ from = {outside}, to = {workspace} }} }},
 }})"
     )
 }
@@ -224,6 +241,8 @@ mod tests {
             ports: (40000, 40002),
             port: 40001,
             workspace: "/workspaces/shop".to_owned(),
+            workspace_outside: None,
+            published_at: None,
             host: "shop-7d9f".to_owned(),
             namespace: Some("dev".to_owned()),
             service: "app".to_owned(),
@@ -257,6 +276,19 @@ mod tests {
         assert!(recipe(Tool::Docker, &place()).notes[0].contains("debug.bind"));
         assert_eq!(recipe(Tool::Docker, &Place { everywhere: true, ..place() }).notes, Vec::<String>::new());
         assert!(recipe(Tool::Goland, &place()).notes[0].contains("burrow debug lease --port 40001 --headless"));
+    }
+
+    #[test]
+    fn an_editor_on_the_host_is_told_where_things_are_there() {
+        let there = Place {
+            workspace_outside: Some("/home/ann/shop".to_owned()),
+            published_at: Some(("127.0.0.1".to_owned(), 50001)),
+            ..place()
+        };
+        let recipe = recipe(Tool::Nvim, &there);
+        assert!(recipe.text.contains("{ from = \"/home/ann/shop\", to = \"/workspaces/shop\" }"), "{}", recipe.text);
+        let expected = ["on the host, this workspace is /home/ann/shop", "on the host, port 40001 is 127.0.0.1:50001"];
+        assert_eq!(recipe.notes[1..], expected);
     }
 
     #[test]

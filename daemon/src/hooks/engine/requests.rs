@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use burrow_protocol::hooks::{HookName, HookState, RunSummary};
 use burrow_protocol::model::ContainerKind;
 use camino::Utf8Path;
 
-use super::{Engine, STOP_GRACE, Waiter};
+use super::{Engine, STOP_GRACE, TOOL_INTERVAL, Waiter};
 use crate::hooks::command::Command;
 use crate::hooks::error::HookError;
 use crate::hooks::evidence::{self, Runner};
 use crate::hooks::fate::Fate;
 use crate::hooks::launch;
 use crate::hooks::ledger::Line;
-use crate::hooks::machine::{Cancel, Cause, Inside, Machine, Selection, Step, masked};
+use crate::hooks::machine::{Cancel, Cause, Inside, Job, Machine, Selection, Step, masked};
 use crate::hooks::messages::{HookRequest, Reply, Report, Started, Whereabouts};
+use crate::hooks::plan::is_external;
 use crate::hooks::record::{RunId, RunRecord};
 use crate::hooks::status;
+use crate::process::user::User;
 use crate::process::{Caller, RUN_VARIABLE};
 
 impl Engine {
@@ -43,6 +46,14 @@ impl Engine {
                 let command = Command::new(what.command.unwrap_or_default(), masked(&argv, &secrets));
                 let run = self.machine.exec(what.hook, command, Cause::Exec { argv, cwd, within }, &caller);
                 self.answer_started(run.map(|run| Started { runs: vec![run], notes: Vec::new() }), reply);
+            }
+            HookRequest::CallerGone { run } => {
+                if self.machine.is_within_a_hook(run)
+                    && let Ok(cancel) = self.machine.cancel(run, None)
+                {
+                    tracing::info!(%run, "the command of a hook that asked for it is gone");
+                    self.carry_out(run, cancel).await;
+                }
             }
             HookRequest::Retry { what, caller, reply } => {
                 let understood = what.as_ref().map_or(Ok(()), |what| self.check_understood(what.hook));
@@ -88,7 +99,11 @@ impl Engine {
                     drop(reply.send(Err(HookError::WaitsForItself { goal, caller: inside.command })));
                 }
                 _ => match hook.map_or(Ok(()), |hook| self.check_understood(hook)) {
-                    Ok(()) => self.waiters.push(Waiter { hook, reply }),
+                    Ok(()) => {
+                        self.know_homes(&caller).await;
+                        self.waiters.push(Waiter { hook, reply });
+                        self.look_how_far_the_tool_is().await;
+                    }
                     // It is at rest, since it never ran: that is no answer for one who waits for its work.
                     Err(error) => drop(reply.send(Err(error))),
                 },
@@ -153,7 +168,9 @@ impl Engine {
     fn check_understood(&self, hook: HookName) -> Result<(), HookError> {
         let settings = self.context.settings.borrow();
         let broken = settings.problems.first().filter(|_| settings.is_broken());
-        match settings.hooks_unknown.get(&hook).or(broken) {
+        let ours = |origin| !is_external(hook, origin, self.machine.runner());
+        let mut unknown = settings.hooks_unknown.iter().filter(|((name, origin), _)| *name == hook && ours(*origin));
+        match unknown.next().map(|(_, problem)| problem).or(broken) {
             Some(problem) => Err(HookError::Misunderstood { name: hook.to_string(), problem: problem.message.clone() }),
             None => Ok(()),
         }
@@ -217,22 +234,51 @@ impl Engine {
         if self.machine.runner() == Runner::Tool {
             return;
         }
-        let home = caller.env.get("HOME").cloned();
-        let in_container = self.context.container.kind != ContainerKind::Host;
-        let (marker, birth) = self
-            .blocking(move |_| {
-                let birth = if in_container { evidence::container_birth() } else { None };
-                (evidence::newest_marker(home.as_deref()), birth)
-            })
-            .await;
+        self.know_homes(caller).await;
+        let (homes, in_container) = (self.homes.clone(), self.in_container());
+        let (marker, birth) =
+            self.blocking(move |_| (evidence::newest_marker(&homes), container_birth(in_container))).await;
         let Some(line) = self.machine.saw(evidence::runner(&caller.env, marker, birth)) else { return };
         if let Err(error) = self.blocking(move |journal| journal.record(&[line])).await {
             tracing::warn!(%error, "could not write down that a Dev Containers tool runs the standard hooks");
         }
     }
 
+    /// A caller without a home, or with another one, hides none that is known: who runs the hooks is no matter of who asks.
+    async fn know_homes(&mut self, caller: &Caller) {
+        let user = self.context.settings.borrow().devcontainer.user().map(ToOwned::to_owned);
+        let users = self.blocking(move |_| user.and_then(|user| User::by_name(&user)).map(|user| user.home)).await;
+        self.homes.extend([caller.env.get("HOME").cloned(), self.context.home.clone(), users].into_iter().flatten());
+    }
+
+    fn in_container(&self) -> bool {
+        self.context.container.kind != ContainerKind::Host
+    }
+
+    /// While somebody waits: looks how far a Dev Containers tool is, and again after a while.
+    pub(super) async fn look_how_far_the_tool_is(&mut self) {
+        self.waiters.retain(|waiter| !waiter.reply.is_closed());
+        self.unfinished.clear();
+        if self.waiters.is_empty() || self.machine.runner() != Runner::Tool {
+            return;
+        }
+        let (homes, in_container) = (self.homes.clone(), self.in_container());
+        let look = move |_: &_| evidence::unfinished(&evidence::markers(&homes), container_birth(in_container));
+        self.unfinished = self.blocking(look).await;
+        if !self.unfinished.is_empty() && !self.looks_at_tool {
+            self.looks_at_tool = true;
+            let reports = self.reports.clone();
+            self.commands.spawn(async move {
+                tokio::time::sleep(TOOL_INTERVAL).await;
+                // A receiver that is gone means that nobody waits any more.
+                let _ = reports.send(Report::LookAtTool).await;
+            });
+        }
+    }
+
     fn whereabouts(&self, run: RunId, command: String) -> Whereabouts {
-        if self.machine.queue().any(|job| job.run == run) {
+        let waits = |job: &Job| job.run == run && job.commands.iter().any(|it| it.name == command);
+        if self.machine.queue().any(waits) {
             return Whereabouts::Queued;
         }
         match self.machine.whereabouts(run, &command) {
@@ -241,4 +287,9 @@ impl Engine {
             None => Whereabouts::Over,
         }
     }
+}
+
+/// When the container was made; a plain machine has no such time. Blocks.
+fn container_birth(in_container: bool) -> Option<SystemTime> {
+    if in_container { evidence::container_birth() } else { None }
 }

@@ -12,12 +12,13 @@ use crate::hooks::command::Command;
 use crate::hooks::fate::{Failure, Fate};
 use crate::hooks::ledger::{Entry, Key};
 use crate::hooks::plan::full_name;
-use crate::hooks::record::{RecordedCommand, RunRecord};
+use crate::hooks::record::{Attempt, RecordedCommand, RunRecord};
+use crate::hooks::runs::STARTS_KEPT;
 
 /// The longest pause before a command is started anew.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A service that lived this long is not one that keeps ending.
-const LONG_LIFE_MS: u32 = 60_000;
+const LONG_LIFE: Duration = Duration::from_secs(60);
 
 /// A run that goes on, or whose services do.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub(super) struct Progress {
     pub(super) was_ready: bool,
     /// Of a service: how often it ended in a row without having lived for long.
     pub(super) streak: u32,
+    /// How long this start of it holds itself back before it begins.
+    pub(super) pause: Duration,
+    /// Whether it still does.
+    pub(super) holds_back: bool,
     /// Why its end was asked for.
     pub(super) asked: Option<Ask>,
     /// The environment of a command that an earlier daemon started, complete; none where it is not known.
@@ -77,11 +82,22 @@ pub(super) enum Verdict {
     Final(Fate),
     /// It is started anew after a pause. `meanwhile` is what stands on disk until then.
     Again { pause: Duration, meanwhile: Fate },
+    /// It is started anew at once, and its process begins with the pause: whatever happens to this daemon, it goes on.
+    Anew { pause: Duration },
 }
 
 impl Progress {
     pub(super) const fn new() -> Self {
-        Self { phase: Phase::Waiting, start: 1, was_ready: false, streak: 0, asked: None, recovered: None }
+        Self {
+            phase: Phase::Waiting,
+            start: 1,
+            was_ready: false,
+            streak: 0,
+            pause: Duration::ZERO,
+            holds_back: false,
+            asked: None,
+            recovered: None,
+        }
     }
 
     /// Whether nothing waits for it any more.
@@ -161,6 +177,18 @@ impl Active {
         }
     }
 
+    /// Keeps how a start of the command at `index` ended, and counts the next one.
+    pub(super) fn count_attempt(&mut self, index: usize, fate: Fate, started_at: Option<String>) -> u32 {
+        let progress = &mut self.progress[index];
+        let attempt = Attempt { start: progress.start, started_at, fate };
+        progress.start += 1;
+        let attempts = &mut self.record.commands[index].attempts;
+        attempts.push(attempt);
+        let surplus = attempts.len().saturating_sub(STARTS_KEPT as usize);
+        attempts.drain(..surplus);
+        progress.start
+    }
+
     /// What follows from the end of the command at `index`.
     pub(super) fn verdict(&mut self, index: usize, fate: Fate, container_start: &str) -> Verdict {
         let Some(command) = self.command(index) else { return Verdict::Final(fate) };
@@ -207,10 +235,24 @@ impl Active {
         if adopted && progress.recovered.is_none() {
             return Verdict::Final(Fate::Stopped { why: format!("it ended while no daemon was there: {how}") });
         }
-        let lived = fate.duration_ms().unwrap_or_default();
-        progress.streak = if lived >= LONG_LIFE_MS { 1 } else { progress.streak.saturating_add(1) };
-        Verdict::Again { pause: pause(progress.streak), meanwhile: Fate::Stopped { why: format!("it ended: {how}") } }
+        let lived = Duration::from_millis(fate.duration_ms().unwrap_or_default().into()).checked_sub(progress.pause);
+        let is_long = lived.is_some_and(|lived| lived >= LONG_LIFE);
+        progress.streak = if is_long { 1 } else { progress.streak.saturating_add(1) };
+        let pause = pause(progress.streak);
+        // One that ends without having paused would be started in a loop.
+        let not_started = matches!(fate, Fate::Failed { failure: Failure::NotStarted { .. }, .. });
+        if lived.is_none() || not_started {
+            return Verdict::Again { pause, meanwhile: Fate::Stopped { why: format!("it ended: {how}") } };
+        }
+        Verdict::Anew { pause }
     }
+}
+
+/// How often in a row a service ended without having lived for long, by its earlier starts.
+pub(super) fn streak(earlier: &[Attempt]) -> u32 {
+    let lived = |attempt: &Attempt| Duration::from_millis(attempt.fate.duration_ms().unwrap_or_default().into());
+    let short = earlier.iter().rev().take_while(|attempt| lived(attempt) < LONG_LIFE);
+    short.count().try_into().unwrap_or(u32::MAX)
 }
 
 /// One second, doubled with each further end, up to the longest.

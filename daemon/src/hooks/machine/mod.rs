@@ -6,8 +6,13 @@
 //! hook that runs.
 
 mod active; // a run that goes on: which commands may start
+mod begin; // which run has its turn
 mod lacks; // what a retry has not, and the failed run had
 mod requests; // what is asked for: up, run, exec, retry, skip, cancel
+mod services; // background services
+mod show; // what the ledger does not know
+mod takeover; // what an earlier daemon started
+mod windows; // what a window asks for by being there
 mod within; // who would wait for himself
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,15 +24,16 @@ use burrow_protocol::model::ContainerStatus;
 use burrow_protocol::settings::SingleCommand;
 use camino::Utf8PathBuf;
 
-use super::command::{Command, Stage};
+use super::command::Command;
 use super::evidence::Runner;
 use super::fate::Fate;
-use super::ledger::{Entries, Entry, Key, Line, scope};
-use super::plan::{Row, full_name, plan};
-use super::record::{Attempt, RecordedCommand, RunId, RunRecord};
-use super::runs::STARTS_KEPT;
+use super::ledger::{Entries, Key, Line};
+use super::plan::{Configured, Row, full_name, plan};
+use super::record::{RunId, RunRecord};
+use super::startup::Startup;
 use crate::process::{self, Caller};
-use active::{Active, Ask, Phase, Progress, Verdict};
+use active::{Active, Phase, Progress, Verdict};
+use show::show_progress;
 pub(crate) use within::Inside;
 
 /// A run that waits for its turn, or has had it.
@@ -107,6 +113,8 @@ pub(crate) struct Launch {
     pub(crate) again: Option<Settle>,
     /// It is a service that was ready: what waited for that waits no more.
     pub(crate) is_ready: bool,
+    /// How long its process holds itself back before the command begins.
+    pub(crate) pause: Duration,
 }
 
 /// Ends of commands, to write down.
@@ -125,6 +133,8 @@ pub(crate) enum Ended {
     /// It is started anew after a pause: [`Machine::resume`] with this `start`. Until then `line` is the truth on disk, for
     /// a daemon that comes after this one.
     Pause { line: Line, start: u32, pause: Duration },
+    /// It is among the next launches. That start holds itself back for the pause: [`Machine::resume`] after it.
+    Anew { start: u32, pause: Duration },
 }
 
 /// What a request to cancel comes to.
@@ -140,14 +150,13 @@ pub(crate) enum Cancel {
 #[derive(Debug)]
 pub(crate) struct Machine {
     container: ContainerStatus,
-    stages: Vec<Stage>,
-    /// Whether what was edited is due again.
-    rerun: bool,
+    configured: Configured,
     entries: Entries,
     runner: Runner,
     queue: VecDeque<Job>,
     active: BTreeMap<RunId, Active>,
     next_number: u32,
+    startup: Startup,
     /// The names of the variables that the caller of a command had that did not succeed.
     variables: BTreeMap<Key, Arc<BTreeSet<String>>>,
     /// The daemon ends: nothing is started any more.
@@ -155,70 +164,27 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine at rest. Numbers of runs begin at `next_number`.
-    pub(crate) fn new(container: ContainerStatus, entries: Entries, next_number: u32) -> Self {
+    /// A machine at rest. Numbers of runs begin at `next_number`; `now` in seconds, as in [`Startup`].
+    pub(crate) fn new(container: ContainerStatus, entries: Entries, next_number: u32, now: i64) -> Self {
+        let startup = Startup::new(container.start_id.clone(), entries.windows(), now);
         let runner = if entries.has_tool(&container) { Runner::Tool } else { Runner::Burrow };
         Self {
             container,
-            stages: Vec::new(),
-            rerun: false,
+            configured: Configured::default(),
             entries,
             runner,
             queue: VecDeque::new(),
             active: BTreeMap::new(),
             next_number,
+            startup,
             variables: BTreeMap::new(),
             stopping: false,
         }
     }
 
-    /// Replaces what is configured; `rerun`: what was edited is due again.
-    pub(crate) fn configure(&mut self, stages: Vec<Stage>, rerun: bool) {
-        self.stages = stages;
-        self.rerun = rerun;
-    }
-
-    /// Goes on with a run that an earlier daemon started.
-    pub(crate) fn adopt(&mut self, record: RunRecord) {
-        let stage = self.stages.iter().find(|stage| stage.hook == record.run.hook && stage.origin == record.origin);
-        // What was edited since is followed to its end, and that is all.
-        let command = |recorded: &RecordedCommand| {
-            let configured = stage.and_then(|stage| {
-                stage.commands.iter().find(|it| it.name == recorded.name && it.hash == recorded.hash).cloned()
-            });
-            configured.unwrap_or_else(|| Command {
-                hash: recorded.hash.clone(),
-                background: recorded.background,
-                ..Command::new(&recorded.name, recorded.line.clone())
-            })
-        };
-        let progress = |recorded: &RecordedCommand| {
-            let key = self.key_of(&record, &recorded.name);
-            let entry = self.entries.get(&key).filter(|entry| entry.run == Some(record.run));
-            Progress {
-                phase: if recorded.fate == Fate::Running { Phase::Running } else { Phase::Over },
-                start: entry.map_or(1, |entry| entry.start),
-                was_ready: entry.is_some_and(|entry| entry.ready),
-                ..Progress::new()
-            }
-        };
-        let job = Job {
-            run: record.run,
-            origin: record.origin,
-            commands: record.commands.iter().map(command).collect(),
-            jobs: None,
-            cause: Cause::TakenOver,
-            caller: Caller::default(),
-        };
-        let progress = record.commands.iter().map(progress).collect();
-        self.active.insert(record.run, Active { record, job: Arc::new(job), before: Vec::new(), progress });
-    }
-
-    /// The environment that a command of an adopted run has: with it the command can be started anew.
-    pub(crate) fn recovered(&mut self, run: RunId, name: &str, env: BTreeMap<String, String>) {
-        if let Some(progress) = self.progress_of(run, name) {
-            progress.recovered = Some(Arc::new(env));
-        }
+    /// Replaces what is configured.
+    pub(crate) fn configure(&mut self, configured: Configured) {
+        self.configured = configured;
     }
 
     /// Which start of the command of an adopted run was the last.
@@ -254,13 +220,14 @@ impl Machine {
 
     /// How everything stands.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        let mut rows = plan(&self.stages, &self.entries, &self.container, self.runner, self.rerun);
+        let mut rows = plan(&self.configured, &self.entries, &self.container, self.runner);
         for active in self.active.values() {
             let mine = |row: &&mut Row| row.hook == active.record.run.hook && row.origin == active.record.origin;
             if let Some(row) = rows.iter_mut().find(mine) {
                 show_progress(row, active);
             }
         }
+        self.show_startup(&mut rows);
         rows
     }
 
@@ -317,21 +284,6 @@ impl Machine {
         lines.into_iter().for_each(|line| self.entries.apply(line));
     }
 
-    /// The next run to begin, now registered as running; none while a hook runs or where nothing waits.
-    pub(crate) fn next(&mut self, now: &str) -> Option<Begin> {
-        if self.stopping {
-            return None;
-        }
-        while let Some(index) = self.next_in_queue() {
-            let mut job = self.queue.remove(index)?;
-            job.commands = self.still_wanted(&job);
-            if !job.commands.is_empty() {
-                return Some(self.begin(job, now));
-            }
-        }
-        None
-    }
-
     /// The commands that are to start now, all of them on record but for what `again` says.
     pub(crate) fn launches(&mut self, now: &str) -> Vec<Launch> {
         let mut launches = Vec::new();
@@ -354,14 +306,15 @@ impl Machine {
         let progress = &mut active.progress[index];
         progress.phase = Phase::Running;
         progress.asked = None;
-        let (start, is_ready) = (progress.start, progress.was_ready);
+        progress.holds_back = !progress.pause.is_zero();
+        let (start, is_ready, pause) = (progress.start, progress.was_ready, progress.pause);
         let mut job = Arc::clone(&active.job);
         if let Some(env) = &progress.recovered {
             let caller = Caller { env: Arc::clone(env), ..Caller::default() };
             job = Arc::new(Job { caller, commands: Vec::new(), ..job.as_ref().clone() });
         }
         if start == 1 {
-            return Some(Launch { job, command, start, again: None, is_ready: false });
+            return Some(Launch { job, command, start, again: None, is_ready: false, pause });
         }
         let key = self.key(run, &command.name)?;
         let mut entry = self.entries.get(&key)?.clone();
@@ -375,16 +328,7 @@ impl Machine {
         self.entries.apply(line.clone());
         let record = self.active.get(&run).map(|active| active.record.clone());
         let again = Some(Settle { lines: vec![line], record });
-        Some(Launch { job, command, start, again, is_ready })
-    }
-
-    /// What is to be told of a run that could not be written down: it did not start, nor does what waited behind it.
-    pub(crate) fn not_recorded(&mut self, run: RunId) {
-        self.queue.clear();
-        let Some(active) = self.active.remove(&run) else { return };
-        for (key, before) in active.before {
-            self.entries.restore(&key, before);
-        }
+        Some(Launch { job, command, start, again, is_ready, pause })
     }
 
     /// Takes note of the end of one command.
@@ -400,15 +344,9 @@ impl Machine {
         let started_at = end.started_at.clone();
         match verdict {
             Verdict::Again { pause, meanwhile } if !stopping => {
-                let progress = &mut active.progress[index];
-                let attempt = Attempt { start: progress.start, started_at, fate: end.fate };
-                progress.start += 1;
-                progress.phase = Phase::Pausing(pause);
-                let start = progress.start;
-                let attempts = &mut active.record.commands[index].attempts;
-                attempts.push(attempt);
-                let surplus = attempts.len().saturating_sub(STARTS_KEPT as usize);
-                attempts.drain(..surplus);
+                let start = active.count_attempt(index, end.fate, started_at);
+                active.progress[index].phase = Phase::Pausing(pause);
+                active.progress[index].pause = Duration::ZERO;
                 let left = active.command(index).map_or(0, |command| (command.retries + 2).saturating_sub(start));
                 let key = self.key(run, name)?;
                 let mut entry = self.entries.get(&key)?.clone();
@@ -418,7 +356,17 @@ impl Machine {
                 entry.fate = meanwhile;
                 Some(Ended::Pause { line: Line::Command(Box::new(entry)), start, pause })
             }
+            Verdict::Anew { pause } if !stopping => {
+                let start = active.count_attempt(index, end.fate, started_at);
+                active.progress[index].phase = Phase::Waiting;
+                active.progress[index].pause = pause;
+                Some(Ended::Anew { start, pause })
+            }
             Verdict::Again { meanwhile: fate, .. } | Verdict::Final(fate) => {
+                Some(Ended::Over(self.over(run, index, CommandEnd { fate, ..end })?))
+            }
+            Verdict::Anew { .. } => {
+                let fate = Fate::Stopped { why: format!("it ended: {}", end.fate.how()) };
                 Some(Ended::Over(self.over(run, index, CommandEnd { fate, ..end })?))
             }
         }
@@ -426,81 +374,11 @@ impl Machine {
 
     /// The pause before the nth start of a command is over.
     pub(crate) fn resume(&mut self, run: RunId, name: &str, start: u32) {
-        if let Some(progress) = self.progress_of(run, name)
-            && matches!(progress.phase, Phase::Pausing(_))
-            && progress.start == start
-        {
+        let Some(progress) = self.progress_of(run, name).filter(|progress| progress.start == start) else { return };
+        progress.holds_back = false;
+        if matches!(progress.phase, Phase::Pausing(_)) {
             progress.phase = Phase::Waiting;
         }
-    }
-
-    /// A service has shown that it is ready.
-    pub(crate) fn ready(&mut self, run: RunId, name: &str) -> Option<Settle> {
-        let progress = self.progress_of(run, name).filter(|progress| progress.phase == Phase::Running)?;
-        if progress.was_ready {
-            return None;
-        }
-        progress.was_ready = true;
-        let key = self.key(run, name)?;
-        let mut entry = self.entries.get(&key)?.clone();
-        entry.ready = true;
-        let line = Line::Command(Box::new(entry));
-        self.entries.apply(line.clone());
-        let active = self.active.get(&run)?;
-        Some(Settle { lines: vec![line], record: active.is_at_rest().then(|| active.record.clone()) })
-    }
-
-    /// A service was not ready in time, or cannot be found so: its end is to be asked for.
-    pub(crate) fn not_ready(&mut self, run: RunId, name: &str, why: Option<String>) -> bool {
-        let progress = self.progress_of(run, name);
-        let progress = progress.filter(|it| it.phase == Phase::Running && !it.was_ready && it.asked.is_none());
-        progress.map(|progress| progress.asked = Some(Ask::NotReady(why))).is_some()
-    }
-
-    /// A command of an adopted run that is a service, and has not been ready yet.
-    pub(crate) fn awaits_readiness(&self, run: RunId, name: &str) -> Option<(Arc<Job>, Command)> {
-        let active = self.active.get(&run)?;
-        let index = active.index(name)?;
-        let command = active.command(index).filter(|command| command.background)?.clone();
-        let progress = &active.progress[index];
-        let caller = Caller { env: progress.recovered.clone()?, ..Caller::default() };
-        let job = Job { caller, commands: Vec::new(), ..active.job.as_ref().clone() };
-        (!progress.was_ready).then(|| (Arc::new(job), command))
-    }
-
-    /// Services are to end and stay ended: those that run must be told, the others are over.
-    pub(crate) fn stop_services(&mut self) -> (Vec<(RunId, String)>, Vec<Settle>) {
-        self.stopping = true;
-        let (mut tell, mut settled) = (Vec::new(), Vec::new());
-        for (run, index, name) in self.services() {
-            let Some(active) = self.active.get_mut(&run) else { continue };
-            if active.progress[index].phase == Phase::Running {
-                active.progress[index].asked.get_or_insert(Ask::Stop);
-                tell.push((run, name));
-            } else {
-                let end = CommandEnd::bare(Fate::Stopped { why: "stopped with the daemon".to_owned() });
-                settled.extend(self.over(run, index, end));
-            }
-        }
-        (tell, settled)
-    }
-
-    /// Whether a service runs or is about to.
-    pub(crate) fn has_services(&self) -> bool {
-        !self.services().is_empty()
-    }
-
-    fn services(&self) -> Vec<(RunId, usize, String)> {
-        let of_run = |(run, active): (&RunId, &Active)| {
-            let is_service = |index: &usize| {
-                active.progress[*index].phase != Phase::Over
-                    && active.command(*index).is_some_and(|command| command.background)
-            };
-            let services = (0..active.progress.len()).filter(is_service);
-            let named = services.map(|index| (*run, index, active.record.commands[index].name.clone()));
-            named.collect::<Vec<_>>()
-        };
-        self.active.iter().flat_map(of_run).collect()
     }
 
     /// A command is over, and with it those that can no longer begin.
@@ -519,6 +397,11 @@ impl Machine {
         let active = self.active.get(&run)?;
         let record = active.is_at_rest().then(|| active.record.clone());
         if active.is_over() {
+            // What started in part is left as it is: a second run would start that part twice.
+            let never_started = active.record.commands.iter().all(|command| command.fate == Fate::NeverStarted);
+            if never_started && run.hook == HookName::OnStartup {
+                lines.extend(self.startup.want());
+            }
             self.active.remove(&run);
         }
         if let Some(record) = &record {
@@ -549,102 +432,6 @@ impl Machine {
         Some(line)
     }
 
-    /// What may begin now: a recorded command line at any time, a hook when none runs.
-    fn next_in_queue(&self) -> Option<usize> {
-        let at_once = self.queue.iter().position(|job| matches!(job.cause, Cause::Exec { .. }));
-        let busy = |active: &Active| active.record.origin != HookOrigin::Exec && !active.is_at_rest();
-        let hook_runs = self.active.values().any(busy);
-        at_once.or_else(|| (!hook_runs && !self.queue.is_empty()).then_some(0))
-    }
-
-    /// The commands of `job` that are to run now that its turn has come. What needs a command that is not done and does not
-    /// run with it is left out.
-    fn still_wanted(&self, job: &Job) -> Vec<Command> {
-        let rows = self.rows();
-        let row = rows.iter().find(|row| row.hook == job.run.hook && row.origin == job.origin);
-        let standing = |name: &str| row.and_then(|row| row.commands.iter().find(|standing| standing.name == name));
-        let runs_already = |command: &Command| standing(&command.name).is_some_and(|it| it.state == HookState::Running);
-        let mut wanted: Vec<Command> = match job.cause {
-            Cause::Due => {
-                let is_due = |command: &&Command| standing(&command.name).is_some_and(|standing| standing.due);
-                job.commands.iter().filter(is_due).cloned().collect()
-            }
-            Cause::Retry if row.is_some_and(|row| row.held_by.is_some()) => Vec::new(),
-            Cause::Retry | Cause::Again | Cause::TakenOver => {
-                job.commands.iter().filter(|command| !runs_already(command)).cloned().collect()
-            }
-            Cause::Exec { .. } => return job.commands.clone(),
-        };
-        loop {
-            let names: BTreeSet<String> = wanted.iter().map(|command| command.name.clone()).collect();
-            let is_done =
-                |need: &String| names.contains(need) || standing(need).is_none_or(super::plan::Standing::is_done);
-            wanted.retain(|command| command.needs.iter().all(is_done));
-            if wanted.len() == names.len() {
-                return wanted;
-            }
-        }
-    }
-
-    fn begin(&mut self, job: Job, now: &str) -> Begin {
-        let within = if let Cause::Exec { within, .. } = &job.cause { *within } else { None };
-        let mut before = Vec::new();
-        let mut lines = Vec::new();
-        let mut commands = Vec::new();
-        for command in &job.commands {
-            let key = Key::new(&self.container, job.run.hook, job.origin, &command.name);
-            let last = self.entries.get(&key).cloned();
-            let notes = [
-                last.as_ref().filter(|last| last.fate.is_bad()).and_then(|last| after(&last.fate)),
-                self.lacks(&key, &job).map(|names| format!("without {names}")),
-            ];
-            let notes: Vec<_> = notes.into_iter().flatten().collect();
-            let line = Line::Command(Box::new(Entry {
-                key: key.clone(),
-                hash: command.hash.clone(),
-                run: Some(job.run),
-                attempt: last.as_ref().map_or(0, counted_attempts) + 1,
-                started_at: Some(now.to_owned()),
-                fate: Fate::Running,
-                note: (!notes.is_empty()).then(|| notes.join(", ")),
-                within,
-                start: 1,
-                ready: false,
-            }));
-            self.entries.apply(line.clone());
-            lines.push(line);
-            before.push((key, last));
-            commands.push(RecordedCommand {
-                name: command.name.clone(),
-                line: command.action.line(),
-                hash: command.hash.clone(),
-                fate: Fate::Running,
-                attempts: Vec::new(),
-                background: command.background,
-            });
-        }
-        let record = RunRecord {
-            schema: RunRecord::SCHEMA,
-            run: job.run,
-            origin: job.origin,
-            scope: scope(&self.container, job.run.hook).to_owned(),
-            started_at: now.to_owned(),
-            container_start: self.container.start_id.clone(),
-            commands,
-            variables: job.caller.env.keys().cloned().collect(),
-        };
-        let progress = record.commands.iter().map(|_| Progress::new()).collect();
-        let run = job.run;
-        self.active.insert(run, Active { record: record.clone(), job: Arc::new(job), before, progress });
-        Begin { run, record, lines }
-    }
-
-    /// The variables that a retry lacks, in a few words.
-    fn lacks(&self, key: &Key, job: &Job) -> Option<String> {
-        let had = self.variables.get(key).filter(|_| job.cause == Cause::Retry)?;
-        lacks::words(&lacks::missing(had, &job.caller))
-    }
-
     fn progress_of(&mut self, run: RunId, name: &str) -> Option<&mut Progress> {
         let active = self.active.get_mut(&run)?;
         let index = active.index(name)?;
@@ -667,44 +454,6 @@ pub(crate) enum Step {
     Waits,
     /// It is about to be started, or runs.
     Runs,
-}
-
-/// Puts what only the machine knows over what the ledger says: which commands of a run have not begun, and which are about
-/// to be started anew.
-fn show_progress(row: &mut Row, active: &Active) {
-    for (index, progress) in active.progress.iter().enumerate() {
-        let recorded = &active.record.commands[index];
-        let Some(standing) = row.commands.iter_mut().find(|standing| standing.name == recorded.name) else { continue };
-        if standing.entry.as_ref().is_none_or(|entry| entry.run != Some(active.record.run)) {
-            continue;
-        }
-        let ends = progress.start - 1;
-        let last = recorded.attempts.last().map(|attempt| attempt.fate.how()).unwrap_or_default();
-        match progress.phase {
-            Phase::Waiting if progress.start == 1 => {
-                standing.state = HookState::Pending;
-                let needs = active.open_need(index).map(|need| format!("needs {need}"));
-                standing.waits = Some(needs.unwrap_or_else(|| "waits for its turn".to_owned()));
-            }
-            Phase::Pausing(pause) => {
-                standing.waits = Some(format!("starts again in {} s, after {last}", pause.as_secs()));
-            }
-            Phase::Running | Phase::Waiting if progress.was_ready => {
-                standing.waits = Some(match ends {
-                    0 => "ready".to_owned(),
-                    1 => format!("started again, after {last}"),
-                    _ => format!("started again {ends} times, after {last}"),
-                });
-            }
-            Phase::Running if standing.background => standing.waits = Some("not ready yet".to_owned()),
-            Phase::Running | Phase::Waiting | Phase::Over => {}
-        }
-    }
-}
-
-/// A run that was recorded and never started is no attempt.
-fn counted_attempts(last: &Entry) -> u32 {
-    if last.fate == Fate::NeverStarted { last.attempt.saturating_sub(1) } else { last.attempt }
 }
 
 fn after(fate: &Fate) -> Option<String> {

@@ -7,7 +7,7 @@ use burrow_protocol::hooks::HookOrigin::{Burrow, Devcontainer};
 use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
 use proptest::prelude::*;
 
-use super::tests::{DONE, FAILED, NOW, caller, command, machine, what};
+use super::tests::{DONE, FAILED, NOW, caller, command, configure, machine, what};
 use super::{Cancel, Cause, CommandEnd, Ended, Machine, Phase, RunId};
 use crate::hooks::command::{Command, Stage};
 use crate::hooks::fate::Fate;
@@ -56,7 +56,8 @@ proptest! {
         choices in proptest::collection::vec((any::<prop::sample::Index>(), fates()), 40),
     ) {
         let mut machine = machine(&[]);
-        machine.configure(vec![Stage { hook: PostCreate, origin: Burrow, commands: commands.clone(), jobs }], false);
+        let stage = Stage { hook: PostCreate, origin: Burrow, commands: commands.clone(), jobs };
+        configure(&mut machine, vec![stage]);
         machine.up(&caller());
         let run = machine.next(NOW).unwrap().run;
         let mut choices = choices.into_iter();
@@ -85,7 +86,7 @@ proptest! {
             let (which, fate) = choices.next().unwrap();
             let name = running.remove(which.index(running.len()));
             match machine.ended(run, &name, CommandEnd::bare(fate.clone())).unwrap() {
-                Ended::Pause { start, .. } => machine.resume(run, &name, start),
+                Ended::Pause { start, .. } | Ended::Anew { start, .. } => machine.resume(run, &name, start),
                 Ended::Over(settle) => {
                     prop_assert!(ends.insert(name.clone(), fate).is_none(), "{} ended twice", name);
                     records.extend(settle.record);
@@ -175,15 +176,13 @@ impl World {
         let plain = |names: &[&str]| names.iter().map(|name| command(name)).collect();
         let stage = |hook, origin, commands, jobs| Stage { hook, origin, commands, jobs };
         let mut machine = machine(&[]);
-        machine.configure(
-            vec![
-                stage(OnCreate, Burrow, own, Some(2)),
-                stage(OnCreate, Devcontainer, plain(&[""]), None),
-                stage(PostCreate, Devcontainer, plain(&["x", "y"]), None),
-                stage(PostStart, Devcontainer, plain(&[""]), None),
-            ],
-            false,
-        );
+        let stages = vec![
+            stage(OnCreate, Burrow, own, Some(2)),
+            stage(OnCreate, Devcontainer, plain(&[""]), None),
+            stage(PostCreate, Devcontainer, plain(&["x", "y"]), None),
+            stage(PostStart, Devcontainer, plain(&[""]), None),
+        ];
+        configure(&mut machine, stages);
         Self { machine, running: Vec::new(), stopped: false }
     }
 

@@ -175,18 +175,21 @@ impl Machine {
                 false => Ok(Cancel::Tell { commands, settle }),
             };
         }
-        let before = self.queue.len();
-        self.queue.retain(|job| job.run != run);
-        if self.queue.len() == before {
-            Err(HookError::RunUnknown { run: run.to_string() })
-        } else {
-            Ok(Cancel::Unqueued)
-        }
+        let queued = self.queue.iter_mut().find(|job| job.run == run);
+        let Some(job) = queued.filter(|job| job.commands.iter().any(|command| meant(&command.name))) else {
+            return Err(HookError::RunUnknown { run: run.to_string() });
+        };
+        // What needs it is left out when the turn comes.
+        job.commands.retain(|command| !meant(&command.name));
+        self.queue.retain(|job| !job.commands.is_empty());
+        self.forget_startup(run.hook);
+        Ok(Cancel::Unqueued)
     }
 
     /// Ends what is not at rest, and drops what waits. Services that are ready stay.
     pub(crate) fn cancel_all(&mut self) -> Vec<(RunId, Cancel)> {
         self.queue.clear();
+        self.forget_startup(HookName::OnStartup);
         let runs: Vec<_> = self.active.keys().copied().filter(|run| self.is_busy(*run)).collect();
         runs.into_iter().filter_map(|run| Some((run, self.cancel(run, None).ok()?))).collect()
     }
@@ -195,9 +198,7 @@ impl Machine {
     fn cancelled(&mut self, run: RunId, commands: &[usize]) -> Option<super::Settle> {
         let mut all: Option<super::Settle> = None;
         for index in commands {
-            let note = Some("before it began".to_owned());
-            let end = CommandEnd { note, ..CommandEnd::bare(Fate::Cancelled { duration_ms: 0 }) };
-            let Some(settle) = self.over(run, *index, end) else { continue };
+            let Some(settle) = self.over(run, *index, CommandEnd::before_it_began()) else { continue };
             match &mut all {
                 Some(all) => {
                     all.lines.extend(settle.lines);
@@ -209,7 +210,7 @@ impl Machine {
         all
     }
 
-    fn queue_due(&mut self, what: &Selection, origin: Option<HookOrigin>, caller: &Caller) -> Vec<RunId> {
+    pub(super) fn queue_due(&mut self, what: &Selection, origin: Option<HookOrigin>, caller: &Caller) -> Vec<RunId> {
         let wanted = |row: &Row| row.hook == what.hook && origin.is_none_or(|origin| row.origin == origin);
         let rows: Vec<_> = self.rows().into_iter().filter(wanted).collect();
         let mut runs = Vec::new();
@@ -246,7 +247,7 @@ impl Machine {
         cause: Cause,
         caller: &Caller,
     ) -> Option<RunId> {
-        let stage = self.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin)?;
+        let stage = self.configured.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin)?;
         let wanted = |name: &str| row.commands.iter().any(|standing| standing.name == name && wanted(standing));
         let commands: Vec<_> = stage.commands.iter().filter(|command| wanted(&command.name)).cloned().collect();
         let jobs = stage.jobs;
@@ -256,7 +257,7 @@ impl Machine {
     /// The command `only` of a row with all that it needs and that `open` says is not done; without a name all commands.
     fn with_needs(&self, row: &Row, only: Option<&str>, open: impl Fn(&Standing) -> bool) -> BTreeSet<String> {
         let Some(only) = only else { return row.commands.iter().map(|standing| standing.name.clone()).collect() };
-        let stage = self.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin);
+        let stage = self.configured.stages.iter().find(|stage| stage.hook == row.hook && stage.origin == row.origin);
         let commands = stage.map_or(&[][..], |stage| &stage.commands);
         let is_open = |name: &str| row.commands.iter().any(|standing| standing.name == name && open(standing));
         let mut names = BTreeSet::from([only.to_owned()]);

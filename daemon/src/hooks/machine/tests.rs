@@ -1,5 +1,8 @@
 //! The machine, without one process.
 
+mod services; // background services, and the next daemon
+mod windows; // what a window asks for
+
 use std::sync::Arc;
 
 use burrow_protocol::hooks::HookName::{self, OnCreate, PostAttach, PostCreate, PostStart};
@@ -14,6 +17,7 @@ use crate::hooks::error::HookError;
 use crate::hooks::evidence::Runner;
 use crate::hooks::fate::{Failure, Fate};
 use crate::hooks::ledger::{Entries, Line};
+use crate::hooks::plan::Configured;
 use crate::process::Caller;
 
 pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
@@ -30,15 +34,19 @@ pub(super) fn command(name: &str) -> Command {
 
 pub(super) fn machine(stages: &[(HookName, HookOrigin, &[&str])]) -> Machine {
     let container = ContainerStatus { kind: ContainerKind::Docker, id: "c".to_owned(), start_id: "s".to_owned() };
-    let mut machine = Machine::new(container, Entries::default(), 1);
+    let mut machine = Machine::new(container, Entries::default(), 1, 0);
     let stages = stages.iter().map(|(hook, origin, names)| Stage {
         hook: *hook,
         origin: *origin,
         commands: names.iter().map(|name| command(name)).collect(),
         jobs: None,
     });
-    machine.configure(stages.collect(), false);
+    configure(&mut machine, stages.collect());
     machine
+}
+
+pub(super) fn configure(machine: &mut Machine, stages: Vec<Stage>) {
+    machine.configure(Configured { stages, ..Configured::default() });
 }
 
 pub(super) fn what(hook: HookName) -> Selection {
@@ -48,7 +56,7 @@ pub(super) fn what(hook: HookName) -> Selection {
 fn end(machine: &mut Machine, run: RunId, name: &str, fate: Fate) -> Option<Settle> {
     match machine.ended(run, name, CommandEnd::bare(fate))? {
         Ended::Over(settle) => Some(settle),
-        Ended::Pause { .. } => panic!("{name} is to be over"),
+        Ended::Pause { .. } | Ended::Anew { .. } => panic!("{name} is to be over"),
     }
 }
 
@@ -235,6 +243,19 @@ fn what_waits_is_dropped_and_what_runs_is_told() {
 }
 
 #[test]
+fn one_command_of_a_run_that_waits_is_dropped_alone() {
+    let mut machine = machine(&[(OnCreate, Devcontainer, &[""]), (PostCreate, Devcontainer, &["a", "b", "c"])]);
+    let runs = machine.up(&caller());
+    let first = begin(&mut machine).unwrap();
+    assert!(machine.cancel(runs[1], Some("d")).is_err(), "it has no such command");
+    assert_eq!(machine.cancel(runs[1], Some("b")).unwrap(), Cancel::Unqueued);
+    assert!(machine.cancel(runs[1], Some("b")).is_err(), "it no longer waits");
+    end(&mut machine, first, "", DONE);
+    let record = machine.next(NOW).unwrap().record;
+    assert_eq!(record.commands.iter().map(|command| command.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[test]
 fn a_command_that_is_not_there_is_told_with_those_that_are() {
     let mut machine = machine(&[(PostCreate, Devcontainer, &["vet"])]);
     let what = Selection { hook: PostCreate, command: Some("vett".to_owned()) };
@@ -258,7 +279,7 @@ fn ordered(commands: Vec<Command>, jobs: Option<usize>) -> Machine {
     let mut machine = machine(&[]);
     let later = Stage { hook: PostStart, origin: Burrow, commands: vec![command("")], jobs: None };
     let stage = Stage { hook: PostCreate, origin: Burrow, commands, jobs };
-    machine.configure(vec![stage, later], false);
+    configure(&mut machine, vec![stage, later]);
     machine
 }
 
@@ -385,113 +406,6 @@ fn what_somebody_ended_is_not_tried_again() {
     }
 }
 
-fn service(name: &str) -> Command {
-    Command { background: true, ..command(name) }
-}
-
-/// A machine whose service `db` runs, before what needs it.
-fn serving() -> (Machine, RunId) {
-    let mut machine = ordered(vec![service("db"), needing("seed", &["db"])], None);
-    machine.up(&caller());
-    let run = machine.next(NOW).unwrap().run;
-    assert_eq!(launched(&mut machine), ["db"]);
-    (machine, run)
-}
-
-#[test]
-fn a_ready_service_lets_pass_what_needs_it_and_holds_up_nothing() {
-    let (mut machine, run) = serving();
-    assert_eq!(launched(&mut machine), [""; 0], "it runs, and is not ready");
-    assert!(machine.ready(run, "db").unwrap().record.is_none());
-    assert_eq!(launched(&mut machine), ["seed"]);
-    assert!(end(&mut machine, run, "seed", DONE).unwrap().record.is_some(), "at rest");
-    assert_eq!(states(&machine)[0], HookState::Succeeded);
-    assert_eq!(standings(&machine)[0], (HookState::Running, Some("ready".to_owned())));
-    let later = machine.next(NOW).unwrap();
-    assert_eq!(later.run.hook, PostStart);
-    launched(&mut machine);
-    end(&mut machine, later.run, "", DONE);
-    assert!(machine.is_idle() && machine.is_settled(PostCreate) && machine.has_services());
-    assert_eq!(machine.up(&caller()), [], "a service that runs is not due");
-}
-
-#[test]
-fn a_service_that_ends_is_started_anew_once_it_was_ready() {
-    let (mut machine, run) = serving();
-    let ended = end(&mut machine, run, "db", FAILED).unwrap();
-    assert!(ended.record.is_some(), "it never was ready, and what needs it never runs");
-    assert_eq!(states(&machine)[0], HookState::Failed);
-
-    let (mut machine, run) = serving();
-    machine.ready(run, "db");
-    launched(&mut machine);
-    end(&mut machine, run, "seed", DONE);
-    for (start, seconds) in [(2, 1), (3, 2), (4, 4)] {
-        let Some(Ended::Pause { line: Line::Command(entry), pause, .. }) =
-            machine.ended(run, "db", CommandEnd::bare(FAILED))
-        else {
-            panic!("a pause")
-        };
-        assert_eq!(pause.as_secs(), seconds);
-        assert!(matches!(entry.fate, Fate::Stopped { .. }), "the next daemon finds it due: {:?}", entry.fate);
-        machine.resume(run, "db", start);
-        assert_eq!(launched(&mut machine), ["db"]);
-        assert_eq!(states(&machine)[0], HookState::Succeeded);
-    }
-    let long = Fate::Succeeded { duration_ms: 60_000 };
-    let Some(Ended::Pause { pause, .. }) = machine.ended(run, "db", CommandEnd::bare(long)) else { panic!("a pause") };
-    assert_eq!(pause.as_secs(), 1, "it lived long");
-}
-
-#[test]
-fn a_service_that_is_not_ready_in_time_has_timed_out() {
-    let (mut machine, run) = serving();
-    assert!(machine.not_ready(run, "db", None));
-    assert!(!machine.not_ready(run, "db", None), "told once");
-    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 7 });
-    assert_eq!(states(&machine)[0], HookState::TimedOut);
-}
-
-#[test]
-fn services_end_with_the_daemon_and_are_due_after_it() {
-    let (mut machine, run) = serving();
-    machine.ready(run, "db");
-    launched(&mut machine);
-    end(&mut machine, run, "seed", DONE);
-    let (tell, settled) = machine.stop_services();
-    assert_eq!((tell, settled.len()), (vec![(run, "db".to_owned())], 0));
-    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
-    assert!(!machine.has_services());
-    assert_eq!(standings(&machine)[0].0, HookState::Pending);
-    assert_eq!(machine.up(&caller()).len(), 2, "the service is due, and so is the later hook");
-}
-
-#[test]
-fn nothing_begins_while_the_daemon_ends() {
-    let (mut machine, run) = serving();
-    machine.stop_services();
-    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
-    assert_eq!(launched(&mut machine), [""; 0], "what needs the service has none");
-    assert!(machine.next(NOW).is_none());
-    let pending: Vec<_> = standings(&machine).into_iter().map(|it| it.0).collect();
-    assert_eq!(pending, [HookState::Pending; 2], "all of it is due after that");
-}
-
-#[test]
-fn a_cancelled_service_stays_ended() {
-    let (mut machine, run) = serving();
-    machine.ready(run, "db");
-    launched(&mut machine);
-    let tell = Cancel::Tell { commands: vec!["db".to_owned()], settle: None };
-    assert_eq!(machine.cancel(run, Some("db")).unwrap(), tell);
-    end(&mut machine, run, "db", Fate::Cancelled { duration_ms: 1 });
-    assert_eq!(standings(&machine)[0].0, HookState::Cancelled);
-    end(&mut machine, run, "seed", DONE);
-    machine.retry(Some(&what(PostCreate)), &caller()).unwrap();
-    machine.next(NOW).unwrap();
-    assert_eq!(launched(&mut machine), ["db"]);
-}
-
 #[test]
 fn cancelling_a_run_closes_what_has_not_begun() {
     let mut machine = ordered(vec![needing("a", &[]), needing("b", &["a"])], None);
@@ -502,57 +416,6 @@ fn cancelling_a_run_closes_what_has_not_begun() {
     assert_eq!((commands, settle.unwrap().lines.len()), (vec!["a".to_owned()], 1));
     end(&mut machine, run, "a", Fate::Cancelled { duration_ms: 1 });
     assert_eq!(standings(&machine).iter().map(|it| it.0).collect::<Vec<_>>(), [HookState::Cancelled; 2]);
-}
-
-/// A machine that goes on with what another one has begun.
-fn successor(stages: Vec<Stage>, record: crate::hooks::record::RunRecord, lines: Vec<Line>) -> Machine {
-    let container = ContainerStatus { kind: ContainerKind::Docker, id: "c".to_owned(), start_id: "s".to_owned() };
-    let mut entries = Entries::default();
-    lines.into_iter().for_each(|line| entries.apply(line));
-    let mut machine = Machine::new(container, entries, 9);
-    machine.configure(stages, false);
-    machine.adopt(record);
-    machine
-}
-
-#[test]
-fn the_next_daemon_tries_again_only_with_the_environment() {
-    for known in [true, false] {
-        let commands = vec![Command { retries: 1, ..command("a") }];
-        let stage = Stage { hook: PostCreate, origin: Burrow, commands: commands.clone(), jobs: None };
-        let mut first = ordered(commands, None);
-        first.up(&caller());
-        let begin = first.next(NOW).unwrap();
-        let mut next = successor(vec![stage], begin.record, begin.lines);
-        if known {
-            next.recovered(begin.run, "a", [("A".to_owned(), "1".to_owned())].into());
-        }
-        let ended = next.ended(begin.run, "a", CommandEnd::bare(FAILED)).unwrap();
-        assert_eq!(matches!(ended, Ended::Pause { .. }), known);
-        if known {
-            next.resume(begin.run, "a", 2);
-            let launch = next.launches(NOW).remove(0);
-            assert_eq!(launch.job.caller.env.get("A").map(String::as_str), Some("1"));
-        }
-    }
-}
-
-#[test]
-fn a_service_is_taken_over_and_one_that_died_with_its_container_is_due() {
-    for (start, expected) in [("s", HookState::Interrupted), ("earlier", HookState::Pending)] {
-        let stage = Stage { hook: PostCreate, origin: Burrow, commands: vec![service("db")], jobs: None };
-        let mut first = ordered(vec![service("db")], None);
-        first.up(&caller());
-        let begin = first.next(NOW).unwrap();
-        first.launches(NOW);
-        let settle = first.ready(begin.run, "db").unwrap();
-        let record = crate::hooks::record::RunRecord { container_start: start.to_owned(), ..settle.record.unwrap() };
-        let mut next = successor(vec![stage], record, [begin.lines, settle.lines].concat());
-        assert!(next.is_idle() && next.has_services(), "nobody waits for it");
-        assert_eq!(states(&next), [HookState::Succeeded]);
-        end(&mut next, begin.run, "db", Fate::Interrupted);
-        assert_eq!(states(&next), [expected], "{start}");
-    }
 }
 
 #[test]
@@ -572,7 +435,10 @@ fn a_retry_tells_what_it_lacks() {
     assert_eq!(note.as_deref(), Some("after exit code 1, without GIT_ASKPASS"));
     let runs = machine.retry(None, &with(&["HOME"])).unwrap();
     let again = machine.what_retry_lacks(&runs, &with(&["HOME"]));
-    assert_eq!(again, Some(told), "a retry that lacked it does not make it needless");
+    assert_eq!(again.as_ref(), Some(&told), "a retry that lacked it does not make it needless");
+
+    let record = machine.next(NOW).unwrap().record;
+    assert_eq!(record.variables, ["GIT_ASKPASS", "HOME"], "the next daemon has the last run's record alone");
 }
 
 /// Nobody waits for himself, whatever he asks for.

@@ -26,6 +26,13 @@ impl Inside {
 }
 
 impl Machine {
+    /// Whether a command of a hook called `burrow hook exec` for this run.
+    pub(crate) fn is_within_a_hook(&self, run: RunId) -> bool {
+        let cause = self.active.get(&run).map(|active| &active.job.cause);
+        let queued = || self.queue.iter().find(|job| job.run == run).map(|job| &job.cause);
+        matches!(cause.or_else(queued), Some(super::Cause::Exec { within: Some(_), .. }))
+    }
+
     /// What the command `name` of `run` is inside of; none where nothing waits for its end.
     pub(crate) fn inside(&self, run: RunId, name: &str) -> Option<Inside> {
         let active = self.active.get(&run)?;

@@ -27,8 +27,9 @@ pub struct Settings {
     pub burrow: Burrow,
     /// All hooks, in the order in which they run: Burrow's own commands of a hook come before the file's.
     pub stages: Vec<Stage>,
-    /// Hooks that cannot be understood, each with its first mistake: to run nothing would look like having nothing to do.
-    pub hooks_unknown: BTreeMap<HookName, Problem>,
+    /// Hooks that cannot be understood, and where they stand, each with its first mistake: to run nothing would look like
+    /// having nothing to do.
+    pub hooks_unknown: BTreeMap<(HookName, HookOrigin), Problem>,
     /// What is wrong, in the order of the file.
     pub problems: Vec<Problem>,
     /// The mistake that keeps anybody from knowing which tools are asked for: none is asked for where the file is silent,
@@ -212,7 +213,7 @@ impl Reader<'_> {
         let own = burrow.and_then(|node| node.get("hooks"));
         for hook in HookName::ALL {
             if let Some(node) = own.as_ref().and_then(|node| node.get(hook.as_str())) {
-                self.stage(hook, hooks::read_own(hook, &node));
+                self.stage(hook, HookOrigin::Burrow, hooks::read_own(hook, &node));
             }
             if let Some(node) = root.get(&format!("{hook}Command")) {
                 if hook == HookName::OnStartup {
@@ -220,7 +221,8 @@ impl Reader<'_> {
                         "the standard knows no such property; write it as `customizations.burrow.hooks.onStartup`";
                     self.tell(&node.fault(why));
                 }
-                self.stage(hook, hooks::read_standard(hook, HookOrigin::Devcontainer, &node));
+                let origin = HookOrigin::Devcontainer;
+                self.stage(hook, origin, hooks::read_standard(hook, origin, &node));
             }
         }
         match own.as_ref().map(|node| (node, node.properties())) {
@@ -236,13 +238,14 @@ impl Reader<'_> {
         }
     }
 
-    fn stage(&mut self, hook: HookName, read: Result<Option<Stage>, Vec<Fault>>) {
+    fn stage(&mut self, hook: HookName, origin: HookOrigin, read: Result<Option<Stage>, Vec<Fault>>) {
         match read {
             Ok(stage) => self.settings.stages.extend(stage),
             Err(faults) => {
                 faults.iter().for_each(|fault| self.tell(fault));
                 if let Some(fault) = faults.first() {
-                    self.settings.hooks_unknown.entry(hook).or_insert_with(|| bad_value(self.name, fault));
+                    let first = || bad_value(self.name, fault);
+                    self.settings.hooks_unknown.entry((hook, origin)).or_insert_with(first);
                 }
             }
         }
@@ -349,7 +352,7 @@ mod tests {
         let told = "devcontainer.json:1:23: `postCreateCommand`: a hook is a string";
         assert!(settings.problems[0].message.starts_with(told), "{}", settings.problems[0].message);
         assert_eq!(settings.problems[1].place, Some((1, 95)), "{}", settings.problems[1].message);
-        assert_eq!(settings.hooks_unknown.keys().collect::<Vec<_>>(), [&HookName::PostCreate]);
+        assert_eq!(settings.hooks_unknown.keys().collect::<Vec<_>>(), [&(HookName::PostCreate, Devcontainer)]);
         assert_eq!(settings.stages[0].hook, HookName::PostStart);
         assert_eq!(settings.burrow.secrets, ["A"]);
         assert_eq!(settings.tools_unknown, None, "no tool is asked for, and that is known");

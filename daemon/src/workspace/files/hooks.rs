@@ -3,6 +3,8 @@
 //! Pure. Every mistake is told with its place, and a hook with one counts as not understood as a whole: to run a part of
 //! it would be half the work. Not here: whether a command is due, and what it becomes when it starts (`hooks`).
 
+mod needs; // the graph of a stage's commands
+
 use std::time::Duration;
 
 use burrow_protocol::hooks::{HookName, HookOrigin};
@@ -150,7 +152,7 @@ pub(super) fn read_own(hook: HookName, node: &Node<'_>) -> Result<Option<Stage>,
         }
     }
     if faults.is_empty() {
-        faults = wrong_needs(&read, &nodes);
+        faults = needs::wrong(&read, &nodes);
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -318,57 +320,6 @@ fn ready(node: &Node<'_>) -> Result<ReadyCheck, Fault> {
             line => Ok(ReadyCheck::Command { command: line }),
         },
         _ => Err(value.fault(READY_FORMS)),
-    }
-}
-
-/// Needs that are no command of the stage, or that lead back to where they began.
-fn wrong_needs(commands: &[Command], nodes: &[(&str, Node<'_>)]) -> Vec<Fault> {
-    let fault = |index: usize, need: Option<usize>, why: String| {
-        let (_, node) = nodes.get(index)?;
-        let needs = node.get("needs")?;
-        let element = need.and_then(|need| needs.elements()?.get(need).cloned());
-        Some(element.unwrap_or(needs).fault(why))
-    };
-    let mut faults = Vec::new();
-    for (index, command) in commands.iter().enumerate() {
-        for (position, need) in command.needs.iter().enumerate() {
-            if !commands.iter().any(|other| other.name == *need) {
-                let names: Vec<_> = commands.iter().map(|command| command.name.as_str()).collect();
-                let why = format!("the hook has no command `{need}`; it has {}", names.join(", "));
-                faults.extend(fault(index, Some(position), why));
-            }
-        }
-    }
-    if faults.is_empty()
-        && let Some(cycle) = cycle(commands)
-    {
-        let index = commands.iter().position(|command| cycle.first() == Some(&command.name.as_str())).unwrap_or(0);
-        faults.extend(fault(index, None, format!("these commands wait for each other: {}", cycle.join(" -> "))));
-    }
-    faults
-}
-
-/// Commands that need each other in a circle, the first one also at the end.
-fn cycle(commands: &[Command]) -> Option<Vec<&str>> {
-    // Commands that nothing of the circle can hold are taken away; what is left leads into one.
-    let mut open: Vec<&Command> = commands.iter().collect();
-    loop {
-        let before = open.len();
-        let names: Vec<&str> = open.iter().map(|command| command.name.as_str()).collect();
-        open.retain(|command| command.needs.iter().any(|need| names.contains(&need.as_str())));
-        if open.len() == before {
-            break;
-        }
-    }
-    let mut path = vec![open.first()?.name.as_str()];
-    loop {
-        let last = open.iter().find(|command| Some(&command.name.as_str()) == path.last())?;
-        let next = last.needs.iter().find(|need| open.iter().any(|command| command.name == **need))?.as_str();
-        if let Some(start) = path.iter().position(|name| *name == next) {
-            path.push(next);
-            return Some(path.split_off(start));
-        }
-        path.push(next);
     }
 }
 

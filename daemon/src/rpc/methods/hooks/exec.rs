@@ -11,5 +11,14 @@ pub(crate) async fn handle(session: &Session, params: ExecHookParams) -> Result<
         return Err(Failure::new(ErrorCode::BadRequest, "`argv` names no program", None));
     }
     let workspace = session.workspace(&workspace)?;
-    Ok(workspace.hooks.exec(hook, command, argv, cwd.map(Into::into), session.caller()).await?)
+    let started = workspace.hooks.exec(hook, command, argv, cwd.map(Into::into), session.caller()).await?;
+    let (closed, ends, runs) = (session.closed(), session.core().ends(), started.runs.clone());
+    tokio::spawn(async move {
+        // A daemon that ends hangs up on everybody: that says nothing of the caller.
+        let gone = closed.run_until_cancelled(ends.cancelled()).await.is_none() && !ends.is_cancelled();
+        for run in runs.iter().filter(|_| gone) {
+            workspace.hooks.caller_gone(run).await;
+        }
+    });
+    Ok(started)
 }
