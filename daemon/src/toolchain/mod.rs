@@ -199,6 +199,15 @@ impl Toolchain {
         self.start(Kind::Rebuild, caller).await
     }
 
+    /// Queues a question to the checksum database about the installed tools that the compatibility table does not know. The
+    /// answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
+    pub async fn check_sums(&self, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::CheckSums, caller).await
+    }
+
     /// Ends an operation that waits or runs; one that is about to switch does so. The answer means asked.
     ///
     /// # Errors
