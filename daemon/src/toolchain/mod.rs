@@ -34,6 +34,7 @@ mod lookup; // versions that only the module proxy knows
 mod modules; // downloads that are kept
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
+mod problems; // what is wrong with the lock file, at its place
 mod queue; // pure: which operation runs
 mod repair; // pure: observation -> plan
 mod update; // pure: what an update does to the lock file
