@@ -1,7 +1,7 @@
 // Packs the extension into ../dist/. With ../dist/burrow there, the program goes into it: one package for each platform of
 // VSIX_TARGETS (else the one of this machine) that it runs on. With none there, one package without it.
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 
 const program = "../dist/burrow";
 /** Who installs it gets all of it at once. */
@@ -22,6 +22,12 @@ for (const old of readdirSync("../dist").filter((name) => name.endsWith(".vsix")
 }
 execFileSync(process.execPath, ["build.mjs"], { stdio: "inherit" });
 if (existsSync(program)) {
+  // The extension takes its own version for the program's.
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  const said = execFileSync(program, ["--version"], { encoding: "utf8" }).trim();
+  if (said !== `burrow ${version}`) {
+    throw new Error(`package: this is extension ${version}, and ${program} says it is ${said}`);
+  }
   mkdirSync("bin");
   copyFileSync(program, "bin/burrow");
   chmodSync("bin/burrow", 0o755);

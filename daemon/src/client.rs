@@ -5,10 +5,12 @@
 
 mod connection; // frames, answers, notifications
 mod find; // the rendezvous
+mod standing; // which of two builds gives way
 mod start; // starting the daemon
 
 pub use connection::{Client, Notification};
 pub use find::{Finder, Identity};
+pub use standing::Standing;
 
 use burrow_protocol::error::{ErrorCode, ErrorData};
 use camino::Utf8PathBuf;

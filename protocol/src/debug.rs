@@ -242,6 +242,10 @@ wire! {
         pub id: String,
         /// The first byte wanted.
         pub offset: crate::SafeInt,
+        /// Which start of the debug adapter within the lease, from 1 (so is 0); `offset` counts within it. There is more
+        /// than one where a program without a debugger is reloaded.
+        #[serde(default)]
+        pub attempt: u32,
     }
 
     /// What `burrow debug try --json` prints.

@@ -126,6 +126,8 @@ methods! {
     ToolchainCancel = "burrow/toolchain/cancel" (toolchain::AwaitOperationParams) -> Done;
     /// Queues a build of the installed tools in empty caches, which must give the same binaries.
     ToolchainRebuild = "burrow/toolchain/rebuild" (toolchain::ToolsParams) -> toolchain::StartedOperation;
+    /// Queues a question to the checksum database about the installed tools that the compatibility table does not know.
+    ToolchainCheckSums = "burrow/toolchain/checkSums" (toolchain::ToolsParams) -> toolchain::StartedOperation;
     /// Checks the installed tools.
     ToolchainVerify = "burrow/toolchain/verify" (toolchain::VerifyParams) -> toolchain::ToolsReport;
     /// Makes the generation before the active one active.

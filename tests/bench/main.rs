@@ -15,6 +15,7 @@ mod hooks; // what a recorded run costs
 mod relay; // the relay against none
 mod reload; // from a save to what runs
 mod report; // samples, and how they are printed
+mod stopped; // from a save to the debugger in it
 mod toolchain; // the tools in order, and a cold install
 #[path = "../it/wire.rs"]
 mod wire;
@@ -39,6 +40,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("relay", relay::measure),
     ("hook", hooks::overhead),
     ("reload", reload::save_to_run),
+    ("reload", stopped::save_to_stopped),
     ("commands", hooks::many_commands),
     ("output", hooks::throughput),
     ("feature", feature::cost),

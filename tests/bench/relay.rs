@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -59,17 +59,19 @@ pub(crate) fn measure(home: &Home, report: &mut Report) -> Result<()> {
     start(&bench, report)
 }
 
-struct Bench<'a> {
-    home: &'a Home,
+/// What the relay's rows and those of reloading sessions share.
+pub(crate) struct Bench<'a> {
+    pub(crate) home: &'a Home,
     workspace: &'a Utf8Path,
-    dlv: Utf8PathBuf,
+    pub(crate) dlv: Utf8PathBuf,
     program: Utf8PathBuf,
 }
 
 impl<'a> Bench<'a> {
-    fn new(home: &'a Home) -> Result<Self> {
+    /// With the workspace's own dlv, which is installed where it is not there.
+    pub(crate) fn new(home: &'a Home) -> Result<Self> {
         let workspace = home.workspaces[0].as_path();
-        home.burrow(workspace, &["start"])?;
+        home.burrow(workspace, &["up", "--only", "tools"])?;
         let mut peer = Peer::open(&home.socket(), &[workspace])?;
         let tools =
             peer.status()?.workspaces.into_iter().find(|known| known.path == workspace).context("the workspace")?;
@@ -77,7 +79,8 @@ impl<'a> Bench<'a> {
         let folder = workspace.join("bench");
         std::fs::create_dir_all(&folder)?;
         let program = folder.join("program");
-        let mut source = std::fs::OpenOptions::new().create_new(true).write(true).open(folder.join("main.go"))?;
+        let mut source =
+            std::fs::OpenOptions::new().create(true).truncate(true).write(true).open(folder.join("main.go"))?;
         source.write_all(PROGRAM.as_bytes())?;
         let mut build = crate::home::program("go");
         build.args(["build", "-o", program.as_str(), "./bench"]).current_dir(workspace);
@@ -100,17 +103,10 @@ impl<'a> Bench<'a> {
     }
 
     /// `dlv dap` on a port, as an editor starts it; returns when it says that it listens.
-    fn direct(&self) -> Result<Direct> {
+    pub(crate) fn direct(&self) -> Result<Direct> {
         let mut command = crate::home::program(self.dlv.as_str());
         command.args(["dap", "--listen=127.0.0.1:0"]).current_dir(self.workspace).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().context("its output")?);
-        stdout.read_line(&mut line)?;
-        let address = line.trim().rsplit(' ').next().context("an address")?.parse().context(line.clone())?;
-        // What it prints later has to go somewhere.
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Ok(Direct { child, address })
+        Direct::start(&mut command)
     }
 
     /// A session in which the program was started with `argument`.
@@ -140,9 +136,24 @@ impl Lease {
     }
 }
 
-struct Direct {
+/// A dlv without Burrow.
+pub(crate) struct Direct {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+}
+
+impl Direct {
+    /// Starts it; returns when it says that it listens.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command.spawn()?;
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().context("its output")?);
+        stdout.read_line(&mut line)?;
+        let address = line.trim().rsplit(' ').next().context("an address")?.parse().context(line.clone())?;
+        // What it prints later has to go somewhere.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Ok(Self { child, address })
+    }
 }
 
 impl Drop for Direct {
@@ -154,14 +165,14 @@ impl Drop for Direct {
 }
 
 /// A debug client that does nothing but frames.
-struct Dap {
+pub(crate) struct Dap {
     stream: BufReader<TcpStream>,
     seq: u32,
     body: Vec<u8>,
 }
 
 impl Dap {
-    fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "a bench is a debug client")]
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -169,7 +180,7 @@ impl Dap {
         Ok(Self { stream: BufReader::with_capacity(256 * 1024, stream), seq: 0, body: Vec::new() })
     }
 
-    fn send(&mut self, command: &str, arguments: &Value) -> Result<()> {
+    pub(crate) fn send(&mut self, command: &str, arguments: &Value) -> Result<()> {
         self.seq += 1;
         let message =
             json!({ "seq": self.seq, "type": "request", "command": command, "arguments": arguments }).to_string();
@@ -178,21 +189,26 @@ impl Dap {
     }
 
     /// Sends a request, and reads to its answer.
-    fn request(&mut self, command: &str, arguments: &Value) -> Result<()> {
+    pub(crate) fn request(&mut self, command: &str, arguments: &Value) -> Result<()> {
+        self.ask(command, arguments).map(drop)
+    }
+
+    /// The same; what the answer holds.
+    pub(crate) fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         self.send(command, arguments)?;
         let wanted = format!("\"request_seq\":{},", self.seq);
         loop {
             let message = self.read()?;
             if memchr(message, wanted.as_bytes()) {
-                let message: Value = serde_json::from_slice(message)?;
+                let mut message: Value = serde_json::from_slice(message)?;
                 ensure!(message["success"] == true, "{message}");
-                return Ok(());
+                return Ok(message["body"].take());
             }
         }
     }
 
     /// Reads to an event; how many bytes came until then.
-    fn until(&mut self, event: &str) -> Result<usize> {
+    pub(crate) fn until(&mut self, event: &str) -> Result<usize> {
         let wanted = format!("\"event\":\"{event}\"");
         let mut bytes = 0;
         loop {

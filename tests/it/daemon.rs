@@ -158,6 +158,50 @@ fn a_second_daemon_refuses() {
     assert_eq!(sandbox.status().pid, first);
 }
 
+/// A daemon of a lower version gives way to an editor's binary, but not in the middle of a debug session.
+#[test]
+fn an_older_daemon_gives_way_while_no_debug_session_runs() {
+    let sandbox = Sandbox::new();
+    let first = told_pid(&sandbox.burrow(["start", "--json"]).exits(0));
+    say_version(&sandbox, "0.0.1");
+    let elsewhere = sandbox.root().join("dlv.sock");
+    let _dlv = std::os::unix::net::UnixListener::bind(&elsewhere).unwrap();
+    let lease = sandbox.burrow(["debug", "lease", "--to", &format!("unix:{elsewhere}"), "--json"]).exits(0).json();
+
+    let kept = sandbox.burrow(["start", "--unless-stopped", "--json"]).exits(0);
+    assert_eq!(kept.json()["outdated"], true, "{}", kept.whole());
+    assert_eq!(told_pid(&kept), first);
+    assert!(kept.stderr().contains("burrow restart"), "{}", kept.whole());
+
+    sandbox.burrow(["debug", "release", lease["id"].as_str().unwrap()]).exits(0);
+    let replaced = sandbox.burrow(["start", "--unless-stopped", "--json"]).exits(0);
+    assert_eq!(replaced.json()["outdated"], false, "{}", replaced.whole());
+    assert_ne!(told_pid(&replaced), first);
+    assert_eq!(sandbox.status().version, env!("CARGO_PKG_VERSION"), "and the new one says so");
+}
+
+/// A binary of a lower version replaces no daemon, whatever starts it: two binaries would do so by turns.
+#[test]
+fn a_newer_daemon_stays() {
+    let sandbox = Sandbox::new();
+    let first = told_pid(&sandbox.burrow(["start", "--json"]).exits(0));
+    say_version(&sandbox, "99.0.0");
+    for arguments in [["start", "--json"].as_slice(), &["start", "--unless-stopped", "--json"]] {
+        let start = sandbox.burrow(arguments.iter().copied()).exits(0);
+        assert_eq!(told_pid(&start), first, "{arguments:?}");
+        assert_eq!(start.json()["outdated"], false, "{arguments:?}");
+    }
+}
+
+/// Has the daemon that runs seem to be of another version and build.
+fn say_version(sandbox: &Sandbox, version: &str) {
+    let path = sandbox.state_dir().join("daemon.json");
+    let mut rendezvous: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    rendezvous["version"] = version.into();
+    rendezvous["build"] = "another".into();
+    burrow::durable::replace(&path, rendezvous.to_string().as_bytes()).unwrap();
+}
+
 fn told_pid(start: &Run) -> u32 {
     u32::try_from(start.json()["pid"].as_u64().expect("a pid")).unwrap()
 }

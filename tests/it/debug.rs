@@ -4,6 +4,7 @@
 mod editor; // the debug client
 mod kinds; // what can be launched, attached to, leased
 mod network; // who else is on the network
+pub(crate) mod output; // what a program shows
 mod published; // from outside of a dev container
 mod recipes; // how other tools reach the ports
 

@@ -5,6 +5,7 @@
 
 mod air;
 mod debugging;
+mod older_dlv;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The Go tools, through the real binary: what is missing is said, what is broken is repaired, what is locked stays.
 
 mod choice; // which versions a workspace gets
+mod credentials; // who logs in where modules come from
 mod drift; // what is noticed by itself
 mod garbage; // what is no longer used
 mod http; // the proxy over HTTP, with faults

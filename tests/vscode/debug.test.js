@@ -38,6 +38,24 @@ func TestSum(t *testing.T) {
 /** The line of main.go that prints. */
 const PRINTS = 11;
 
+const LOOP = `package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func main() {
+	for {
+		answer := 1
+		fmt.Println("answer", answer)
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+`;
+const LOOP_SETS = 10;
+const LOOP_PRINTS = 11;
+
 const launch = (configuration) => ({
   "go.mod": "module example.com/hello\n\ngo 1.26\n",
   "main.go": MAIN,
@@ -83,8 +101,8 @@ test("F5 stops at the breakpoint, shows a variable and the program's output", as
   await isOver(window);
 });
 
-test("a restart stops again, and a stop leaves nothing behind", async (context) => {
-  const window = await open(context, { request: "launch", program: "${workspaceFolder}" }, "main.go");
+test("a restart stops again and prints again, and a stop leaves nothing behind", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}", env: { WHO: "gopher" } }, "main.go");
   await window.breakpoint(PRINTS);
   await window.page.keyboard.press("F5");
   await window.stoppedAt(PRINTS);
@@ -92,9 +110,71 @@ test("a restart stops again, and a stop leaves nothing behind", async (context) 
   await window.stoppedAt(PRINTS + 1);
   await window.page.keyboard.press("Control+Shift+F5");
   await window.stoppedAt(PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.debugConsole("hello gopher");
+  await isOver(window);
+
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(PRINTS);
   await window.page.keyboard.press("Shift+F5");
   await isOver(window);
 });
+
+test("a save restarts the program in its session, and what does not compile is told", async (context) => {
+  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped: "restart" } };
+  const window = await open(context, configuration, "main.go");
+  // Replaced as a whole: a program that goes on until it is stopped.
+  window.write("main.go", LOOP);
+  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
+  await window.breakpoint(LOOP_PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(LOOP_PRINTS);
+  await window.variable("answer", "1");
+  const [lease] = (await window.daemonStatus()).leases;
+
+  await save(window, "answer := 2");
+  await window.variable("answer", "2");
+  await window.stoppedAt(LOOP_PRINTS);
+  await window.picture("debug-reloaded");
+
+  await save(window, "answer := two");
+  await window.debugConsole("undefined: two");
+  await window.picture("debug-reload-failed");
+  await window.variable("answer", "2");
+  const leases = (await window.daemonStatus()).leases.map(({ id }) => id);
+  assert.deepEqual(leases, [lease.id], "one session all the time");
+  await window.page.keyboard.press("Shift+F5");
+  await isOver(window);
+});
+
+test("with whenStopped ask a program that was built is restarted by a click", async (context) => {
+  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped: "ask" } };
+  const window = await open(context, configuration, "main.go");
+  window.write("main.go", LOOP);
+  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
+  await window.breakpoint(LOOP_PRINTS);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(LOOP_PRINTS);
+  await window.variable("answer", "1");
+
+  await save(window, "answer := 2");
+  const notice = await window.notification("hello was built again");
+  await window.variable("answer", "1");
+  await window.picture("debug-reload-asked");
+  await notice.getByRole("button", { name: "Restart" }).click();
+  await window.variable("answer", "2");
+  await window.page.keyboard.press("Shift+F5");
+  await isOver(window);
+});
+
+/** Types over the line of LOOP that sets the answer, and saves. */
+async function save(window, line) {
+  await window.goTo(LOOP_SETS);
+  await window.page.keyboard.press("Home");
+  await window.page.keyboard.press("Shift+End");
+  await window.page.keyboard.type(line);
+  await window.page.keyboard.press("Control+S");
+}
 
 test("the package in the editor is debugged without a launch.json, tests as tests", async (context) => {
   const window = await open(context, { request: "launch" }, "main_test.go");

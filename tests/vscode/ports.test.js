@@ -32,6 +32,20 @@ test("the picker leases, shows, releases and reclaims, and names who has a forei
   await window.picture("ports-leased");
 
   await window.choose(String(first));
+  await window.choose("Copy Port Forward Command");
+  await window.choose("kubectl port-forward");
+  await window.notification("Copied for kubectl port-forward");
+  const one = await window.clipboard();
+  assert.match(one, new RegExp(`^kubectl port-forward .*pod/\\S+ ${first}:${first}$`), "for this port alone");
+  await window.picture("port-forward-copied");
+
+  await window.command("Burrow: Copy Port Forward Command");
+  await window.choose("docker run");
+  await window.notification("Copied for docker run");
+  assert.match(await window.clipboard(), new RegExp(`^--publish=127.0.0.1:${first}-${first + 10}:`), "from the palette for all");
+
+  await window.command("Burrow: Pick Debug Port");
+  await window.choose(String(first));
   await window.choose("Release");
   await window.portsItem().waitFor({ state: "hidden" });
 

@@ -15,7 +15,13 @@ const REPOSITORY = join(import.meta.dirname, "../..");
 const EXTENSION = join(REPOSITORY, "vscode-extension");
 const SCREENS = join(REPOSITORY, "target/vscode-screens");
 const CACHE = process.env.BURROW_TEST_CACHE ?? join(homedir(), ".cache/burrow-tests");
-const CODE_SERVER = join(CACHE, "code-server-4.99.4/node_modules/code-server/out/node/entry.js");
+/** Which VS Code: the oldest one that the extension is for, or a newer one, which brings the Node that it needs. */
+const NEWER = process.env.BURROW_TEST_VSCODE === "newer";
+const CODE_SERVER_FOLDER = join(CACHE, NEWER ? "code-server-4.139.1" : "code-server-4.99.4");
+const CODE_SERVER = join(CODE_SERVER_FOLDER, "node_modules/code-server/out/node/entry.js");
+const NODE = NEWER ? join(CODE_SERVER_FOLDER, "bin/node") : process.execPath;
+/** Made by tests/container/setup. */
+const IMAGE = "debian:bookworm-local";
 const CHROMIUM = "/usr/bin/chromium";
 const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
 
@@ -36,15 +42,21 @@ const LONG_DEADLINE = 600_000;
 
 /**
  * Opens a window on a new folder with `files` (path -> text), with `settings` of the machine; on `workspaceFile` where one
- * of the files is to be opened as a workspace.
+ * of the files is to be opened as a workspace. With `bundled` the program is in the extension, as in a package. What is to
+ * be there before the window is done by `prepare`. With `container` the editor's server runs in a container of its own.
  */
-export async function openWindow(test, { files, settings, trusted = true, workspaceFile }) {
+export async function openWindow(test, { files, settings, trusted = true, workspaceFile, bundled = false, prepare, container }) {
   requireParts();
   const window = new Window(test.name, settings, trusted);
+  window.container = container;
+  if (bundled) {
+    cpSync(BURROW, join(window.root, "extensions/burrow-dev.burrow-0.1.0/bin/burrow"));
+  }
   test.after(() => window.close());
   for (const [path, text] of Object.entries(files)) {
     window.write(path, text);
   }
+  await prepare?.(window);
   await window.open(workspaceFile);
   return window;
 }
@@ -134,12 +146,25 @@ class Window {
     const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--user-data-dir", folder("data")];
     args.push("--extensions-dir", folder("extensions"), "--disable-telemetry", "--disable-update-check");
     args.push(...(this.trusted ? ["--disable-workspace-trust"] : []), this.workspace);
+    const [program, ...around] = this.container === undefined ? [NODE] : this.containerCommand();
     // Its own process group, so that one signal ends it with its extension hosts.
-    this.server = spawn(process.execPath, [CODE_SERVER, ...args], { env: this.env, detached: true });
+    this.server = spawn(program, [...around, CODE_SERVER, ...args], { env: this.env, detached: true });
     servers.add(this.server.pid);
     this.address = await listening(this.server);
     this.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
     await this.show(workspaceFile === undefined ? { folder: this.workspace } : { workspace: join(this.workspace, workspaceFile) });
+  }
+
+  /**
+   * What runs Node in a new container: with this machine's programs and this window's folder, on this machine's network, so
+   * that the browser reaches it, and with nothing of the tests' own environment.
+   */
+  containerCommand() {
+    const mounts = [`${this.root}:${this.root}`, "/usr:/usr:ro", `${CODE_SERVER_FOLDER}:${CODE_SERVER_FOLDER}:ro`];
+    const env = [`HOME=${this.env.HOME}`, `BURROW_PORTS=${this.env.BURROW_PORTS}`, "VSCODE_CLI=1"];
+    const flags = [...mounts.flatMap((mount) => ["--volume", mount]), ...env.flatMap((entry) => ["--env", entry])];
+    const user = `${process.getuid()}:${process.getgid()}`;
+    return ["docker", "run", "--rm", "--name", this.container, "--network", "host", "--user", user, ...flags, IMAGE, NODE];
   }
 
   /** Another window beside this one, on the folder `name` next to this one's. It ends with this one. */
@@ -151,7 +176,8 @@ class Window {
 
   /** Opens a page of the browser on a folder or a workspace. */
   async show(opened) {
-    this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 } });
+    const permissions = ["clipboard-read", "clipboard-write"];
+    this.page = await this.browser.newPage({ viewport: { width: 1280, height: 800 }, permissions });
     this.page.setDefaultTimeout(DEADLINE);
     await this.page.goto(`${this.address}/?${new URLSearchParams(opened)}`);
     await this.page.locator(".monaco-workbench").waitFor();
@@ -272,6 +298,11 @@ class Window {
     }
   }
 
+  /** The text of the clipboard. */
+  async clipboard() {
+    return this.page.evaluate(() => globalThis.navigator.clipboard.readText());
+  }
+
   /** What stands in the hover over `item`. */
   async hover(item) {
     await item.hover();
@@ -346,6 +377,9 @@ class Window {
       servers.delete(this.server.pid);
       await ended;
     }
+    if (this.container !== undefined) {
+      await this.run("docker", "rm", "--force", this.container);
+    }
     await this.burrow("stop");
     rmSync(this.root, { recursive: true, maxRetries: 10 });
   }
@@ -376,7 +410,7 @@ function firstPort() {
 /** Fails by the name of what is missing. */
 function requireParts() {
   for (const [part, remedy] of [
-    [CODE_SERVER, "tests/setup"],
+    [CODE_SERVER, NEWER ? "tests/vscode/setup newer" : "tests/setup"],
     [CHROMIUM, "tests/setup"],
     [join(EXTENSION, "out/main.js"), "tests/vscode/run"],
     [BURROW, "tests/vscode/run"],

@@ -5,6 +5,7 @@ import * as vscode from "vscode";
 import type { Daemon, DaemonState } from "./daemon";
 import { debugPackage, type Debugging } from "./debug";
 import { showError } from "./errors";
+import { copyPortForward } from "./forward";
 import type { WorkspaceStatus } from "./generated/protocol";
 import { hookTarget, type Hooks } from "./hooks";
 import type { Ports } from "./ports";
@@ -40,6 +41,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     "burrow.updateTools": (target) => toolchain.update(target),
     "burrow.rollBackTools": (target) => toolchain.rollBack(target),
     "burrow.pickDebugPort": () => ports.pick(),
+    "burrow.copyPortForward": () => copyPortForward(daemon),
     "burrow.debugPackage": (target) => debugPackage(target),
     // A launch configuration has it as a variable, which is text.
     "burrow.pickGoProcess": async () => (await debug.pickProcess())?.toString(),

@@ -9,9 +9,9 @@ import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { WorkDoneProgressReport } from "vscode-languageclient/node";
 import { Connection } from "./connection";
-import { describe } from "./errors";
+import { describe, showError } from "./errors";
 import type { Requests, ServerDetails, Status, ToolsSwitched, WorkspaceStatus } from "./generated/protocol";
-import { findProgram, mayStart, runProgram, windowEnvironment, type AutoStart, type ProgramResult } from "./program";
+import { findProgram, hasOwnProgram, mayStart, runProgram, windowEnvironment, type AutoStart, type ProgramResult } from "./program";
 import { isCode, readRendezvous, stateDirectory } from "./rendezvous";
 import { ownWorkspaces } from "./summary";
 
@@ -39,6 +39,8 @@ export class Daemon implements vscode.Disposable {
   private readonly switches = new vscode.EventEmitter<ToolsSwitched>();
   /** Fires when other Go tools are active. */
   readonly onDidSwitchTools = this.switches.event;
+  /** The daemons, by process, whose version was compared with ours. */
+  private readonly compared = new Set<number>();
   private readonly uid = process.getuid?.() ?? 0;
   /** The state directory. */
   readonly directory = stateDirectory(process.env, this.uid);
@@ -58,6 +60,8 @@ export class Daemon implements vscode.Disposable {
 
   constructor(
     private readonly extensionPath: string,
+    /** The version of this extension and of the program in it. */
+    private readonly version: string,
     private readonly output: vscode.LogOutputChannel,
   ) {}
 
@@ -171,16 +175,19 @@ export class Daemon implements vscode.Disposable {
         this.show({ kind: "absent" });
         return undefined;
       }
-      const running = await this.connect(cwd);
-      if (running !== undefined) {
-        return running;
+      if (!(await this.mayGiveWay())) {
+        const running = await this.connect(cwd);
+        if (running !== undefined) {
+          return running;
+        }
       }
       if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
         this.show({ kind: "absent" });
         return undefined;
       }
       this.show({ kind: "starting" });
-      if ((await this.burrow("start", "--unless-stopped")).stopped) {
+      const { stopped, stdout } = await this.burrow("start", "--unless-stopped", "--json");
+      if (stopped) {
         this.show({ kind: "stopped" });
         return undefined;
       }
@@ -188,12 +195,35 @@ export class Daemon implements vscode.Disposable {
       if (started === undefined) {
         throw new Error(`\`burrow start\` ended well, but no daemon answers in ${this.directory}.`);
       }
+      if ((JSON.parse(stdout) as { outdated?: boolean }).outdated === true) {
+        void this.offerNewer();
+      }
       return started;
     } catch (error) {
       const message = describe(error);
       this.output.error(message);
       this.show({ kind: "failed", message });
       return undefined;
+    }
+  }
+
+  /**
+   * Whether the daemon that runs is of another version than the program in this extension. That program then decides which
+   * of the two is newer, once a daemon.
+   */
+  private async mayGiveWay(): Promise<boolean> {
+    const running = await readRendezvous(this.directory, this.uid);
+    if (running === undefined || running.version === this.version || this.compared.has(running.pid)) {
+      return false;
+    }
+    this.compared.add(running.pid);
+    return hasOwnProgram(setting("path") as string | null, this.extensionPath) && mayStart(setting("autoStart") as AutoStart, process.env);
+  }
+
+  private async offerNewer(): Promise<void> {
+    const message = `This extension has a newer Burrow, ${this.version}. The daemon that runs is older, and goes on while a debug session does.`;
+    if ((await vscode.window.showInformationMessage(message, "Restart Daemon")) !== undefined) {
+      await this.restart().catch((error: unknown) => showError(error, this.output));
     }
   }
 

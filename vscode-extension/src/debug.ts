@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
-import { describe, errorData } from "./errors";
+import { describe, errorData, showError } from "./errors";
 import type { ErrorCode, LeaseStatus } from "./generated/protocol";
 import {
   buildFolder,
@@ -13,12 +13,14 @@ import {
   dlvFlags,
   leaseEnvironment,
   parseEnvFile,
+  reloads,
   standsAside,
   type Configuration,
   type GoSettings,
 } from "./launch";
 import { dapLease } from "./lease";
 import { Meeting } from "./meeting";
+import { restartByVsCode } from "./restart";
 
 /** Our debug type, and the Go extension's. */
 const OURS = "burrow";
@@ -28,6 +30,12 @@ const HOST = "127.0.0.1";
 
 /** Where a configuration keeps the lease that was lent to it. */
 const LEASE = "__burrowLease";
+
+/** What the relay says where a program that stands at a breakpoint was built again and the user is to decide. */
+const BUILT = "burrow/reload/built";
+
+/** Where it is kept what was said. */
+const SAID = "debug.said";
 
 /** What the daemon says where a workspace has no dlv. */
 const NO_DLV: ErrorCode = "BUR505";
@@ -54,11 +62,14 @@ export async function debugPackage(target: unknown): Promise<void> {
 
 /** Completes launch configurations, leases ports for them, and says where to connect. */
 export class Debugging {
-  private readonly said = new Set<string>();
+  /** The sessions that end only to begin anew. */
+  private readonly restarting = new Set<string>();
 
   constructor(
     private readonly daemon: Daemon,
     private readonly output: vscode.LogOutputChannel,
+    /** What was said, so that it is said once. */
+    private readonly said: vscode.Memento,
   ) {}
 
   /** Registers all that VS Code calls. */
@@ -78,8 +89,19 @@ export class Debugging {
       vscode.debug.registerDebugConfigurationProvider(THEIRS, {
         resolveDebugConfigurationWithSubstitutedVariables: (folder, config) => this.lend(folder, config),
       }),
+      ...[OURS, THEIRS].map((type) =>
+        vscode.debug.registerDebugAdapterTrackerFactory(type, { createDebugAdapterTracker: (session) => this.track(session) }),
+      ),
+      vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event }) => {
+        if (event === BUILT) {
+          this.askToRestart(session).catch((error: unknown) => showError(error, this.output));
+        }
+      }),
       vscode.debug.onDidTerminateDebugSession((session) => {
-        this.ended(session);
+        // One that is restarted ends, too, and it may have another lease by then.
+        if (!this.restarting.delete(session.id)) {
+          void this.release(session);
+        }
       }),
     );
   }
@@ -107,7 +129,7 @@ export class Debugging {
     if (config.console === "integratedTerminal") {
       return this.startInTerminal(config, root);
     }
-    const lease = await this.lease(config, root);
+    const lease = await this.lease(config, session.workspaceFolder);
     config[LEASE] = lease.id;
     return new vscode.DebugAdapterServer(portOf(lease), HOST);
   }
@@ -119,35 +141,71 @@ export class Debugging {
     }
     const why = standsAside(config);
     if (why !== undefined) {
-      this.sayOnce(`Burrow lends no debug port to "${config.name}": ${why}.`);
+      await this.sayOnce(`Burrow lends no debug port to "${config.name}": ${why}.`);
       return config;
     }
     try {
-      const lease = await this.lease(config, this.root(folder));
+      const lease = await this.lease(config, folder);
       // Without `outputMode` the program's output would not reach the debug console.
       return { outputMode: "remote", ...config, host: HOST, port: portOf(lease), [LEASE]: lease.id };
     } catch (error) {
-      this.sayOnce(`Burrow could lend no debug port: ${describe(error)}`);
+      await this.sayOnce(`Burrow could lend no debug port: ${describe(error)}`);
       return config;
     }
   }
 
   /** A lease ends with its session; here only one that no debug client ever reached. */
-  ended(session: vscode.DebugSession): void {
+  private async release(session: vscode.DebugSession): Promise<void> {
     const id: unknown = session.configuration[LEASE];
     if (typeof id === "string") {
-      this.daemon.request("burrow/debug/release", { id }).catch(() => undefined);
+      // It may have ended by itself.
+      await this.daemon.request("burrow/debug/release", { id }).catch(() => undefined);
     }
   }
 
-  private async lease(config: Configuration, root: string): Promise<LeaseStatus> {
+  private track(session: vscode.DebugSession): vscode.DebugAdapterTracker | undefined {
+    const { [LEASE]: lease, outputMode, type } = session.configuration;
+    if (lease === undefined || outputMode !== "remote") {
+      return undefined;
+    }
+    return restartByVsCode(
+      () => this.restarting.add(session.id),
+      () => {
+        // For our own type VS Code asks `start` again. Of the Go extension's it knows the port, and goes there.
+        if (type === THEIRS) {
+          this.renew(session).catch((error: unknown) => showError(error, this.output));
+        }
+      },
+    );
+  }
+
+  /** Where a configuration says `reload: { whenStopped: "ask" }`. To close the question is to go on in the old program. */
+  private async askToRestart(session: vscode.DebugSession): Promise<void> {
+    const message = `${session.name} was built again. Restart it now?`;
+    if ((await vscode.window.showInformationMessage(message, "Restart")) !== undefined) {
+      await session.customRequest("restart");
+    }
+  }
+
+  /** Another lease on the port of a session that is restarted. */
+  private async renew(session: vscode.DebugSession): Promise<void> {
+    await this.release(session);
+    const config = session.configuration as vscode.DebugConfiguration & Configuration;
+    const lease = await this.lease(config, session.workspaceFolder, Number(config.port));
+    config[LEASE] = lease.id;
+  }
+
+  private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined, port: number | null = null): Promise<LeaseStatus> {
+    const root = this.root(folder);
     const cwd = config.request === "attach" ? root : buildFolder(config, root);
     const params = dapLease(this.workspaceOf(cwd, root), {
+      port,
       program: config.name,
       cwd,
       env: leaseEnvironment(config),
       dlv: typeof config.dlvToolPath === "string" ? config.dlvToolPath : null,
       flags: dlvFlags(config),
+      reload: reloads(config, vscode.workspace.getConfiguration("burrow", folder).get<boolean | null>("reload.onSave", null)),
     });
     try {
       return (await this.daemon.request("burrow/debug/lease", params)).lease;
@@ -234,10 +292,12 @@ export class Debugging {
     return around.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? root;
   }
 
-  private sayOnce(message: string): void {
+  /** Says it once in this workspace; the output has it every time. */
+  private async sayOnce(message: string): Promise<void> {
     this.output.info(message);
-    if (!this.said.has(message)) {
-      this.said.add(message);
+    const said = this.said.get<string[]>(SAID, []);
+    if (!said.includes(message)) {
+      await this.said.update(SAID, [...said, message]);
       void vscode.window.showInformationMessage(message);
     }
   }

@@ -97,6 +97,14 @@ export function dlvFlags(config: Configuration): string[] {
   return [...flags, ...(backend === undefined ? [] : [`--backend=${backend}`])];
 }
 
+/**
+ * Whether the program is built and restarted when its files change; nothing where devcontainer.json decides. An object says
+ * how, and dlv's relay reads that from the launch itself.
+ */
+export function reloads({ reload }: Configuration, onSave: boolean | null): boolean | null {
+  return reload === undefined ? onSave : reload !== false && reload !== null;
+}
+
 /** Why the Go extension is left to find a port of its own; nothing where one is lent. */
 export function standsAside(config: Configuration): string | undefined {
   if (config.port !== undefined || config.debugServer !== undefined) {

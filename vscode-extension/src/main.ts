@@ -1,6 +1,7 @@
 // The extension begins and ends here. The daemon is daemon.ts's; what is shown is in status.ts, tree.ts, ports.ts and
 // notices.ts; what is offered in commands.ts. Invariant: nothing is decided here that the daemon could decide.
 
+import { delimiter, dirname } from "node:path";
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Daemon } from "./daemon";
@@ -11,6 +12,7 @@ import { HookLogs } from "./hookLog";
 import { Hooks } from "./hooks";
 import { tellFailures } from "./notices";
 import { Ports, PortsItem } from "./ports";
+import { hasOwnProgram, ownProgram } from "./program";
 import { StatusItem } from "./status";
 import { restartGopls, Toolchain } from "./toolchain";
 import { Tree } from "./tree";
@@ -21,7 +23,7 @@ let daemon: Daemon | undefined;
 export function activate(context: vscode.ExtensionContext): void {
   const began = performance.now();
   const output = vscode.window.createOutputChannel("Burrow", { log: true });
-  const following = new Daemon(context.extensionPath, output);
+  const following = new Daemon(context.extensionPath, (context.extension.packageJSON as { version: string }).version, output);
   const status = new StatusItem();
   const portsItem = new PortsItem();
   const tree = new Tree(following);
@@ -33,7 +35,7 @@ export function activate(context: vscode.ExtensionContext): void {
     hooks: new Hooks(following, logs),
     toolchain: new Toolchain(following),
     ports: new Ports(following),
-    debug: new Debugging(following, output),
+    debug: new Debugging(following, output, context.workspaceState),
   };
   const shown = following.onDidChange((state) => {
     status.show(state);
@@ -46,9 +48,19 @@ export function activate(context: vscode.ExtensionContext): void {
     restartGopls(tools, output).catch((error: unknown) => showError(error, output));
   });
   context.subscriptions.push(output, status, portsItem, tree, diagnostics, logs, shown, switched, registerCommands(parts), parts.debug.register());
+  offerInTerminals(context);
   daemon = following;
   void following.follow();
   output.info(`activated in ${(performance.now() - began).toFixed(1)} ms`);
+}
+
+/** What is shown names commands such as `burrow up`: terminals know them, after whatever `burrow` they have already. */
+function offerInTerminals({ environmentVariableCollection, extensionPath }: vscode.ExtensionContext): void {
+  environmentVariableCollection.clear();
+  if (hasOwnProgram(null, extensionPath)) {
+    environmentVariableCollection.description = "The command `burrow`";
+    environmentVariableCollection.append("PATH", `${delimiter}${dirname(ownProgram(extensionPath))}`);
+  }
 }
 
 /** Called by VS Code when the window closes or reloads. The daemon and its work go on. */

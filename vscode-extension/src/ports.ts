@@ -3,16 +3,18 @@
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
 import type { LeaseStatus, PortStatus } from "./generated/protocol";
+import { copyPortForward } from "./forward";
 import { dapLease } from "./lease";
 import { pickWorkspace } from "./pick";
 import { portLine } from "./summary";
 
 /** What can be done with a port. */
-type PortAction = "lease" | "copyAddress" | "showSession" | "release" | "reclaim";
+type PortAction = "lease" | "copyAddress" | "copyForward" | "showSession" | "release" | "reclaim";
 
 const ACTIONS: Record<PortAction, { label: string; icon: string }> = {
   lease: { label: "Lease", icon: "add" },
   copyAddress: { label: "Copy Address", icon: "copy" },
+  copyForward: { label: "Copy Port Forward Command", icon: "export" },
   showSession: { label: "Go to Session", icon: "debug-alt" },
   release: { label: "Release", icon: "close" },
   reclaim: { label: "Reclaim", icon: "debug-disconnect" },
@@ -131,9 +133,9 @@ export class Ports {
       case "foreign":
         return ["reclaim"];
       case "leased":
-        return ["copyAddress", this.endsBy(port)];
+        return ["copyAddress", "copyForward", this.endsBy(port)];
       case "connected":
-        return ["showSession", "copyAddress", this.endsBy(port)];
+        return ["showSession", "copyAddress", "copyForward", this.endsBy(port)];
     }
   }
 
@@ -155,6 +157,9 @@ export class Ports {
         break;
       case "copyAddress":
         await vscode.env.clipboard.writeText(`127.0.0.1:${port}`);
+        break;
+      case "copyForward":
+        await copyPortForward(this.daemon, port);
         break;
       case "showSession":
         await vscode.commands.executeCommand("workbench.view.debug");

@@ -43,12 +43,22 @@ export function findProgram(setting: string | null, extensionPath: string, env: 
   }
   // Relative entries of PATH would look into the workspace.
   const folders = (env.PATH ?? "").split(delimiter).filter(isAbsolute);
-  const candidates = [join(extensionPath, "bin"), ...folders].map((folder) => join(folder, "burrow"));
+  const candidates = [ownProgram(extensionPath), ...folders.map((folder) => join(folder, "burrow"))];
   const program = candidates.find(isExecutable);
   if (program === undefined) {
     throw new Error("There is no burrow program in this extension or on PATH. Install it, or name it in the setting burrow.path.");
   }
   return program;
+}
+
+/** Whether `findProgram` finds the program in the extension. */
+export function hasOwnProgram(setting: string | null, extensionPath: string): boolean {
+  return setting === null && isExecutable(ownProgram(extensionPath));
+}
+
+/** Where the extension has the program, if it does. */
+export function ownProgram(extensionPath: string): string {
+  return join(extensionPath, "bin", "burrow");
 }
 
 function isExecutable(path: string): boolean {

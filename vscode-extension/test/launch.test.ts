@@ -9,6 +9,7 @@ import {
   dlvFlags,
   leaseEnvironment,
   parseEnvFile,
+  reloads,
   splitArguments,
   standsAside,
   type Configuration,
@@ -119,4 +120,19 @@ void test("flags and files are read as the Go extension reads them", () => {
   assert.deepEqual(dlvFlags(launch({ showLog: true, logOutput: "dap,rpc", backend: "native" })), ["--log", "--log-output=dap,rpc", "--backend=native"]);
   assert.deepEqual(parseEnvFile(`# note\nexport A=1\nB = "two\\nlines"\nC='x y'\nD=\nbad line\n`), { A: "1", B: "two\nlines", C: "x y", D: "" });
   assert.deepEqual(splitArguments(`a "b \\"c\\"" 'd e' f"g h"`), ["a", 'b "c"', "d e", "fg h"]);
+});
+
+void test("a configuration says whether it reloads, else the setting, else the daemon", () => {
+  const rows: [unknown, boolean | null, boolean | null][] = [
+    [true, false, true],
+    [false, true, false],
+    [{ whenStopped: "ask" }, false, true],
+    [undefined, true, true],
+    [undefined, false, false],
+    [undefined, null, null],
+  ];
+  for (const [reload, onSave, expected] of rows) {
+    const given = reload === undefined ? launch() : launch({ reload });
+    assert.equal(reloads(given, onSave), expected, JSON.stringify([reload, onSave]));
+  }
 });

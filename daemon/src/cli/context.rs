@@ -17,7 +17,7 @@ pub(crate) enum Start {
     Never,
     /// Where none runs, unless the user stopped it.
     IfNeeded,
-    /// Where none runs, also after a stop; one of another build is replaced.
+    /// Where none runs, also after a stop; one of another build that is not newer is replaced.
     Always,
 }
 

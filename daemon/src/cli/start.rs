@@ -1,14 +1,16 @@
 //! `burrow start`: a daemon runs afterwards.
 
 use anyhow::Result;
+use burrow_protocol::methods::{ModelStatus, NoParams, StopParams};
 use serde_json::json;
 
 use super::context::{Context, Start};
 use super::exit::ExitStatus;
+use crate::client::Standing;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Leave it stopped where the user stopped it: how an editor calls it
+    /// Leave it stopped where the user stopped it, and replace only one of a lower version: how an editor calls it
     #[arg(long, hide = true)]
     unless_stopped: bool,
 }
@@ -20,12 +22,22 @@ impl Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let start = if args.unless_stopped { Start::IfNeeded } else { Start::Always };
-    let client = context.connect_unbound(start).await?;
+    let mut client = context.connect_unbound(start).await?;
+    let mut outdated = context.finder().gives_way(&[Standing::Newer])?;
+    // `start` has replaced it already, where it could.
+    if outdated && args.unless_stopped && client.call::<ModelStatus>(NoParams {}).await?.leases.is_empty() {
+        client.stop(StopParams { hooks: false, restart: true }).await?;
+        client = context.connect_unbound(start).await?;
+        outdated = context.finder().gives_way(&[Standing::Newer])?;
+    }
     let pid = client.server.pid;
     if context.printer.is_json() {
-        context.printer.json(&json!({ "pid": pid, "build": client.server.build }));
+        context.printer.json(&json!({ "pid": pid, "build": client.server.build, "outdated": outdated }));
     } else {
         context.printer.data(&format!("burrow runs: pid {pid}"));
+    }
+    if outdated {
+        context.printer.note("note: an older daemon goes on while a debug session runs; `burrow restart` replaces it");
     }
     Ok(ExitStatus::Success)
 }

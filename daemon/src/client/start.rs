@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Client, ClientError, Finder};
+use super::{Client, ClientError, Finder, Standing};
 use crate::config;
 use crate::durable;
 use crate::process;
@@ -35,7 +35,7 @@ impl Finder {
     }
 
     /// Connects to the daemon, starting it where none runs. With `replace`, one of another build is restarted first,
-    /// unless a debug session runs.
+    /// unless it is of a higher version or a debug session runs.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -49,9 +49,8 @@ impl Finder {
         let mut last = None;
         while Instant::now() < deadline {
             match self.connect(options.clone(), root).await {
-                Ok(client) if replace && client.server.build != crate::daemon::BUILD => {
-                    let status = client.call::<ModelStatus>(NoParams {}).await?;
-                    if !status.leases.is_empty() {
+                Ok(client) if replace && self.gives_way(&[Standing::Newer, Standing::Rebuilt])? => {
+                    if !client.call::<ModelStatus>(NoParams {}).await?.leases.is_empty() {
                         return Ok(client);
                     }
                     client.stop(StopParams { hooks: false, restart: true }).await?;
@@ -68,6 +67,14 @@ impl Finder {
         }
         let why = last.map_or_else(|| "it does not answer".to_owned(), |data| data.message);
         Err(ClientError::Start { why })
+    }
+
+    /// Whether this binary stands to the daemon that runs in one of these ways.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`].
+    pub fn gives_way(&self, to: &[Standing]) -> Result<bool, ClientError> {
+        Ok(self.rendezvous()?.is_some_and(|running| to.contains(&Standing::to(&running))))
     }
 
     async fn dial(&self) -> Result<UnixStream, ClientError> {

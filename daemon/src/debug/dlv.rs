@@ -3,6 +3,7 @@
 //! Invariants: nobody connects to find out whether dlv listens (a probe ends it): it says so itself, in its output.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use burrow_protocol::debug::{HeadlessMode, HeadlessTarget};
@@ -15,6 +16,7 @@ use super::error::DebugError;
 use super::folder::LeaseFolder;
 use super::messages::Service;
 use super::tracing_rights::refuses_tracing;
+use crate::durable;
 use crate::process::{self, LogReader, ProcessError, Shim, ShimSpec, Survivors};
 
 /// What dlv prints when it listens, as `dap` and as `--headless`. The path that follows has no prefix.
@@ -78,17 +80,52 @@ fn headless(target: &HeadlessTarget, dlv: &Utf8Path, flags: &[String], listen: S
     line
 }
 
-/// Starts `argv` in the lease's command folder. It listens on the folder's socket a little later.
+/// The command line of a dlv that knows no Unix sockets (before 1.22.1): it listens on a port that it tells, or, since it
+/// would take whoever comes first, dials `back`, where it is waited for.
+pub(super) fn older_command_line(
+    service: &Service,
+    dlv: &Utf8Path,
+    flags: &[String],
+    back: SocketAddr,
+) -> Option<Vec<String>> {
+    match service {
+        Service::Dap { follow: false } => {
+            let line = vec![dlv.to_string(), "dap".to_owned(), format!("--client-addr={back}")];
+            Some([line, flags.to_vec()].concat())
+        }
+        Service::Headless(target) => Some(headless(target, dlv, flags, "--listen=127.0.0.1:0".to_owned())),
+        // Each of several would have to dial.
+        Service::Dap { follow: true } | Service::Adopt(_) => None,
+    }
+}
+
+/// Whether a dlv said that it cannot listen on a Unix socket.
+pub(super) fn knows_no_sockets(said: &str) -> bool {
+    // It took the path for a port.
+    said.contains("couldn't start listener: listen tcp")
+}
+
+/// The port on which a dlv listens that printed `said`.
+pub(super) fn told_port(said: &str) -> Option<u16> {
+    let address = LISTENING.iter().find_map(|words| said.split_once(words))?.1;
+    address.lines().next()?.trim().parse::<SocketAddr>().ok().map(|address| address.port())
+}
+
+/// Starts `argv` as the lease's command of that number. It listens a little later.
 pub(super) async fn start(
     folder: &LeaseFolder,
+    number: u32,
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     cwd: &Utf8Path,
 ) -> Result<Shim, DebugError> {
+    let command = folder.command(number);
+    let its = command.clone();
+    spawn_blocking(move || durable::create_dir(&its)).await.map_err(|_| DebugError::Stopping)??;
     let spec = ShimSpec {
         schema: process::SCHEMA,
         run: folder.run(),
-        folder: folder.command(),
+        folder: command,
         argv,
         env,
         cwd: cwd.to_owned(),
@@ -104,13 +141,13 @@ pub(super) async fn start(
     Ok(process::start(spec).await?)
 }
 
-/// Waits until dlv says that it listens.
+/// Waits until dlv says that it listens; what it said, and how much of its output that is.
 pub(super) async fn wait_until_it_listens(
     shim: &mut Shim,
     service: &Service,
     dlv: &Utf8Path,
     stop: &CancellationToken,
-) -> Result<(), DebugError> {
+) -> Result<(String, u64), DebugError> {
     let built = match service {
         Service::Headless(target) if matches!(target.mode, HeadlessMode::Debug | HeadlessMode::Test) => Some(target),
         Service::Headless(_) | Service::Dap { .. } | Service::Adopt(_) => None,
@@ -120,14 +157,14 @@ pub(super) async fn wait_until_it_listens(
     let mut output = shim.output();
     loop {
         output.mark_unchanged();
-        let said = said(shim).await?;
+        let (said, next) = said(shim).await?;
         if LISTENING.iter().any(|words| said.contains(words)) {
-            return Ok(());
+            return Ok((said, next));
         }
         tokio::select! {
             changed = output.changed() => if changed.is_err() {
                 // The output is complete: what came last is read once more.
-                let said = self::said(shim).await?;
+                let (said, _) = self::said(shim).await?;
                 return Err(match built {
                     Some(target) if !refuses_tracing(&said) => DebugError::Build { target: target.target.clone(), said },
                     _ => DebugError::DlvEnded { dlv: dlv.to_owned(), said },
@@ -141,16 +178,16 @@ pub(super) async fn wait_until_it_listens(
     }
 }
 
-/// The beginning of what dlv printed.
-async fn said(shim: &Shim) -> Result<String, ProcessError> {
+/// The beginning of what dlv printed, and how much that is.
+async fn said(shim: &Shim) -> Result<(String, u64), ProcessError> {
     let command = shim.folder().dir().to_owned();
-    let read = move || -> Result<String, ProcessError> {
+    let read = move || -> Result<(String, u64), ProcessError> {
         let chunk = LogReader::open(&command)?.read(0, QUOTED)?;
         let bytes: Vec<u8> = chunk.reads.into_iter().flat_map(|read| read.bytes).collect();
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok((String::from_utf8_lossy(&bytes).into_owned(), chunk.next))
     };
     // The closure neither panics nor is it cancelled.
-    spawn_blocking(read).await.unwrap_or_else(|_| Ok(String::new()))
+    spawn_blocking(read).await.unwrap_or_else(|_| Ok((String::new(), 0)))
 }
 
 /// The environment of dlv: its caller's, with the workspace's Go first on PATH.
@@ -173,7 +210,7 @@ mod tests {
 
     use burrow_protocol::debug::{HeadlessMode, HeadlessTarget};
 
-    use super::{Service, command_line, environment};
+    use super::{Service, command_line, environment, knows_no_sockets, older_command_line, told_port};
 
     #[test]
     fn command_lines() {
@@ -209,6 +246,27 @@ mod tests {
             assert_eq!(line(&service), Some(expected), "{why}");
         }
         assert_eq!(line(&Service::Adopt("127.0.0.1:1".parse().expect("an address"))), None, "it is somebody else's");
+    }
+
+    #[test]
+    fn older_dlvs() {
+        let back = "127.0.0.1:4711".parse().expect("an address");
+        let line = |service: &Service| {
+            older_command_line(service, Utf8Path::new("/t/dlv"), &[], back).map(|line| line.join(" "))
+        };
+        let dials = line(&Service::Dap { follow: false });
+        assert_eq!(dials.as_deref(), Some("/t/dlv dap --client-addr=127.0.0.1:4711"));
+        assert_eq!(line(&Service::Dap { follow: true }), None, "it would have to dial each time");
+        for (said, port, why) in [
+            ("API server listening at: 127.0.0.1:40123\n", Some(40123), "as it says"),
+            ("API server listening at: /s\n", None, "a socket"),
+            ("", None, "nothing yet"),
+        ] {
+            assert_eq!(told_port(said), port, "{why}");
+        }
+        // Said by Delve 1.22.0.
+        assert!(knows_no_sockets("couldn't start listener: listen tcp: lookup tcp//s: unknown port\n"));
+        assert!(!knows_no_sockets("couldn't start listener: listen unix /s: bind: permission denied\n"));
     }
 
     #[test]

@@ -65,6 +65,19 @@ pub enum DebugError {
         /// Why not.
         why: String,
     },
+    /// The port on which a dlv is waited for could not be had.
+    #[error("wait for dlv on a port of 127.0.0.1")]
+    Back {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A dlv that is too old for what is asked.
+    #[error("follow a program with {dlv}: it is older than dlv 1.22.1")]
+    TooOld {
+        /// dlv's path.
+        dlv: Utf8PathBuf,
+    },
     /// dlv ended before it listened.
     #[error("start {dlv}: it ended before it listened{}", quoted(.said))]
     DlvEnded {
@@ -156,7 +169,9 @@ impl Coded for DebugError {
             Self::LeaseUnknown { .. } => ErrorCode::LeaseUnknown,
             Self::NoDlv { .. } => ErrorCode::NoDlv,
             Self::DlvEnded { said, .. } if refuses_tracing(said) => ErrorCode::DebugFailed,
-            Self::DlvEnded { .. } | Self::DlvSilent { .. } => ErrorCode::DlvStart,
+            Self::DlvEnded { .. } | Self::DlvSilent { .. } | Self::Back { .. } | Self::TooOld { .. } => {
+                ErrorCode::DlvStart
+            }
             Self::Build { .. } => ErrorCode::ProgramBuild,
             Self::Setting { .. } => ErrorCode::ConfigValue,
             Self::NobodyListens { .. } => ErrorCode::NoAdapter,
@@ -197,7 +212,8 @@ impl Coded for DebugError {
             }
             Self::SocketPath { .. } => Some(format!("set {} to a shorter path", crate::config::STATE_DIR)),
             Self::Listen { .. } => Some("take another port".to_owned()),
-            Self::EndedEarly { .. } => None,
+            Self::TooOld { .. } => Some("lease without `--follow`, or use a newer dlv".to_owned()),
+            Self::EndedEarly { .. } | Self::Back { .. } => None,
             Self::Stopping => Some("start it again with `burrow start`".to_owned()),
             Self::Process(error) => error.hint(),
             Self::State(error) => error.hint(),

@@ -1,4 +1,5 @@
-//! Where a lease keeps its things: `debug/lease-N/` with `lease.json`, `dlv.sock` and `dlv/`, the command's own folder.
+//! Where a lease keeps its things: `debug/lease-N/` with `lease.json`, `dlv.sock` and `dlv/`, the command's own folder
+//! (`dlv.2/` and so on where it was started again).
 //!
 //! Invariants: the record is written before dlv is started, so that whoever finds the folder knows where to look for
 //! what dlv left; numbers only grow while any folder is left, so that a name means one lease. All functions block.
@@ -97,9 +98,9 @@ impl LeaseFolder {
         Self { dir: debug_dir.join(id.to_string()) }
     }
 
-    /// dlv's command folder, its shim's alone.
-    pub(super) fn command(&self) -> Utf8PathBuf {
-        self.dir.join("dlv")
+    /// The command folder of dlv's start of that number, from 1; its shim's alone.
+    pub(super) fn command(&self, start: u32) -> Utf8PathBuf {
+        if start > 1 { self.dir.join(format!("dlv.{start}")) } else { self.dir.join("dlv") }
     }
 
     /// dlv's socket.
@@ -126,7 +127,7 @@ impl LeaseFolder {
         if self.socket().as_str().len() > MAX_SOCKET_PATH {
             return Err(DebugError::SocketPath { path: self.socket() });
         }
-        durable::create_dir(&self.command())?;
+        durable::create_dir(&self.command(1))?;
         // One that is not there makes dlv's start fail, which says so better.
         let cwd = &cwd.canonicalize_utf8().unwrap_or_else(|_| cwd.to_owned());
         let record = Record {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec::{self, Frame};
+use super::dap::stream::Stream;
 use super::launch::{Launched, Launches, by_number};
 use super::process_tree;
 use super::relay::{DebugClient, RelayEnd};
@@ -53,7 +54,7 @@ pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Pa
         }
     };
     let mut session = Following {
-        client: Half { reader, buffer: BytesMut::from(&client.opening[..]) },
+        client: Stream::new(reader, BytesMut::from(&client.opening[..])),
         to_client: writer,
         dlv: Some(dlv),
         initialize: None,
@@ -74,33 +75,13 @@ pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Pa
     }
 }
 
-/// One side of the conversation that is read.
-struct Half<R> {
-    reader: R,
-    buffer: BytesMut,
-}
-
-impl<R: tokio::io::AsyncRead + Unpin> Half<R> {
-    /// The next message; `None` at the end. May be dropped and called again.
-    async fn next(&mut self) -> io::Result<Option<Frame>> {
-        loop {
-            if let Some(frame) = codec::take_frame(&mut self.buffer).map_err(io::Error::other)? {
-                return Ok(Some(frame));
-            }
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-}
-
 struct Dlv {
-    reader: Half<tokio::net::unix::OwnedReadHalf>,
+    reader: Stream<tokio::net::unix::OwnedReadHalf>,
     writer: tokio::net::unix::OwnedWriteHalf,
 }
 
 struct Following {
-    client: Half<OwnedReadHalf>,
+    client: Stream<OwnedReadHalf>,
     to_client: OwnedWriteHalf,
     /// `None` while the program is waited for.
     dlv: Option<Dlv>,
@@ -324,7 +305,7 @@ async fn dial(upstream: &Upstream) -> io::Result<Dlv> {
         match upstream.dial().await {
             Ok(Connection::Unix(stream)) => {
                 let (reader, writer) = stream.into_split();
-                return Ok(Dlv { reader: Half { reader, buffer: BytesMut::new() }, writer });
+                return Ok(Dlv { reader: Stream::new(reader, BytesMut::new()), writer });
             }
             Ok(Connection::Tcp(_)) => return Err(io::ErrorKind::Unsupported.into()),
             Err(error) if Instant::now() > until => return Err(error),

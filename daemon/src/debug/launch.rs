@@ -4,7 +4,7 @@
 //! both dlv's folder (`dlvCwd`) and the binary's path (`output`).
 //! A process that is to be attached to by name is looked for here: dlv looks at each process once, and misses one that it
 //! saw before its exec.
-//! Invariants: all other bytes reach dlv as they came; what is no DAP is passed on unread, and dlv says what it thinks of it.
+//! Invariants: all other bytes reach dlv as they came, but for `outputMode`; what is no DAP is passed on unread, and dlv says what it thinks of it.
 
 use std::collections::HashSet;
 use std::io;
@@ -112,7 +112,10 @@ pub(super) async fn pass_launch(
                     return to.write_all(&buffer).await.map(|()| None);
                 }
                 Some(_) => {
-                    to.write_all(frame.whole()).await?;
+                    match with_local_output(frame.body())? {
+                        Some(changed) => to.write_all(&changed).await?,
+                        None => to.write_all(frame.whole()).await?,
+                    }
                     return to.write_all(&buffer).await.map(|()| None);
                 }
                 None => to.write_all(frame.whole()).await?,
@@ -122,6 +125,26 @@ pub(super) async fn pass_launch(
             return to.write_all(&buffer).await.map(|()| None);
         }
     }
+}
+
+/// The launch in `frame` without the wish that dlv itself sends the program's output, as a message; `None` where it has no
+/// such wish. What dlv's output gets comes to the client all the same (`printed`).
+fn with_local_output(frame: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut launch: serde_json::Value = serde_json::from_slice(frame)?;
+    if !forget_remote_output(&mut launch["arguments"]) {
+        return Ok(None);
+    }
+    codec::encode(&launch).map(Some).map_err(io::Error::other)
+}
+
+/// Removes that wish from a launch's arguments; whether it was there.
+pub(super) fn forget_remote_output(arguments: &mut serde_json::Value) -> bool {
+    let Some(arguments) = arguments.as_object_mut() else { return false };
+    let wished = arguments.get("outputMode").is_some_and(|mode| mode == "remote");
+    if wished {
+        arguments.shift_remove("outputMode");
+    }
+    wished
 }
 
 /// The attach in `frame` with a process in the place of a name, as a message.
@@ -159,8 +182,23 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::sync::mpsc;
 
-    use super::{Launched, pass_launch};
+    use super::{Launched, pass_launch, with_local_output};
     use crate::debug::dap::codec;
+
+    #[test]
+    fn dlv_sends_no_output_itself() {
+        let launch = |arguments: serde_json::Value| json!({ "command": "launch", "arguments": arguments }).to_string();
+        let told = with_local_output(launch(json!({ "outputMode": "remote", "program": "." })).as_bytes());
+        let told = told.expect("a message").expect("it is changed");
+        assert!(told.ends_with(launch(json!({ "program": "." })).as_bytes()), "{}", String::from_utf8_lossy(&told));
+        for (arguments, why) in [
+            (json!({ "program": "." }), "nothing to change"),
+            (json!({ "outputMode": "loud" }), "dlv says what it thinks of it"),
+            (json!(null), "no arguments"),
+        ] {
+            assert_eq!(with_local_output(launch(arguments).as_bytes()).expect("a message"), None, "{why}");
+        }
+    }
 
     #[test]
     fn what_is_asked() {

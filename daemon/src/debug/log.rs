@@ -13,17 +13,22 @@ use crate::process::{Folder, LogReader, Stream};
 /// Bytes of one answer.
 const PIECE: usize = 256 * 1024;
 
-/// A piece of the log of the lease `id`, from `offset` on.
-pub(super) fn read(debug_dir: &Utf8Path, id: String, offset: SafeInt) -> Result<LogPiece, DebugError> {
+/// A piece of the log of the lease `id`, from `offset` on; of dlv's start `attempt`, from 1.
+pub(super) fn read(debug_dir: &Utf8Path, id: String, attempt: u32, offset: SafeInt) -> Result<LogPiece, DebugError> {
     let known = folder::list(debug_dir);
     let Some(lease) = id.parse::<LeaseId>().ok().filter(|lease| known.contains(lease)) else {
         return Err(DebugError::LeaseUnknown { id, known: known.iter().map(LeaseId::to_string).collect() });
     };
-    let command = LeaseFolder::new(debug_dir, lease).command();
+    let (folder, attempt) = (LeaseFolder::new(debug_dir, lease), attempt.max(1));
+    let command = folder.command(attempt);
     // Asked before reading: what is written in between comes with the next piece.
     let over = Folder::new(&command).outcome()?.is_some();
     let chunk = LogReader::open(&command)?.read(offset.get(), PIECE)?;
     let ended = over && chunk.reads.is_empty();
+    if ended && folder.command(attempt + 1).exists() {
+        let (attempt, next) = (attempt + 1, SafeInt::saturating(0));
+        return Ok(LogPiece { reads: Vec::new(), next, cut: next, ended: false, attempt });
+    }
     let reads = chunk.reads.into_iter().map(|read| LogRead {
         time: shown(read.time_us),
         stream: match read.stream {
@@ -38,7 +43,7 @@ pub(super) fn read(debug_dir: &Utf8Path, id: String, offset: SafeInt) -> Result<
         next: SafeInt::saturating(chunk.next),
         cut: SafeInt::saturating(chunk.cut),
         ended,
-        attempt: 1,
+        attempt,
     })
 }
 

@@ -17,12 +17,14 @@ mod session; // one lease: dlv, relay, clearing up
 mod slots; // which port is free, lent, foreign
 
 mod admission; // who may connect
+mod back; // where a dlv is waited for that knows no sockets
 mod binaries; // what a killed dlv leaves in its folder
 mod dlv; // starting it, and knowing when it listens
 mod folder; // debug/lease-N
 mod follow; // a client stays while its program starts anew
 mod launch; // what a client asked dlv to build
 mod log; // what dlv printed
+mod printed; // that, as output events
 mod relay; // bytes between a client and dlv
 mod relays; // the runtime that relays run on
 mod reload; // a session whose program is built and restarted when its files change
@@ -172,13 +174,13 @@ impl Debug {
         self.ask(|reply| DebugRequest::Reclaim { port, reply }).await
     }
 
-    /// What dlv and the program printed, from `offset` on. The logs of the last few leases are kept.
+    /// What dlv and the program printed, from `offset` on, in dlv's start `attempt`, from 1. The logs of the last few leases are kept.
     ///
     /// # Errors
     /// [`DebugError::LeaseUnknown`] where there is no log.
-    pub async fn read_log(&self, id: String, offset: SafeInt) -> Result<LogPiece, DebugError> {
+    pub async fn read_log(&self, id: String, attempt: u32, offset: SafeInt) -> Result<LogPiece, DebugError> {
         let debug_dir = self.debug_dir.clone();
-        let read = spawn_blocking(move || log::read(&debug_dir, id, offset));
+        let read = spawn_blocking(move || log::read(&debug_dir, id, attempt, offset));
         read.await.map_err(|_| DebugError::Stopping)?
     }
 

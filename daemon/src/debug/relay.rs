@@ -1,5 +1,6 @@
 //! Between debug clients and their debug adapter: bytes are copied; parsed is only what a client asks to be launched
-//! (`launch`), and a session that follows its program (`follow`).
+//! (`launch`), a session that follows its program (`follow`) and one that reloads (`reload`). What a session prints comes
+//! between the adapter's messages (`printed`).
 //!
 //! State: the candidates, connections that have not shown yet that a debug client is behind them.
 //! Invariants: the adapter is dialled only for a peer whose first bytes were a debug client's, so that a probe, a web
@@ -13,19 +14,23 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
+use tokio_util::bytes::BytesMut;
 
 use super::admission::{self, Admission, NotAdmitted};
 use super::dap::OPENING;
+use super::dap::stream::Stream;
 use super::follow;
 use super::launch::{Launches, pass_launch};
 use super::ports::Listening;
+use super::printed::Printed;
 use super::reload::{self, Held, Reloads};
 use super::tcp_table;
-use super::upstream::{Connection, Upstream};
+use super::upstream::{Adapter, Connection, FromAdapter, ToAdapter, Upstream};
 
 /// How long a peer has for its first bytes.
 const OPENING_DEADLINE: Duration = Duration::from_secs(5);
@@ -50,12 +55,10 @@ pub(super) struct Relay {
     pub(super) listening: Listening,
     /// Who may connect.
     pub(super) admission: Admission,
-    /// The debug adapter.
-    pub(super) upstream: Upstream,
-    /// How it is served.
+    /// How the debug adapter is served.
     pub(super) mode: Mode,
-    /// Turns true when the adapter listens; its sender is dropped where that never comes.
-    pub(super) ready: watch::Receiver<bool>,
+    /// The debug adapter, once it is there; its sender is dropped where that never comes.
+    pub(super) ready: watch::Receiver<Option<Adapter>>,
     /// How many clients are connected.
     pub(super) clients: watch::Sender<u32>,
     /// How long the port waits for its first client.
@@ -115,7 +118,7 @@ enum Turned {
 impl Relay {
     /// Serves to the end. Runs on the runtime that it is spawned on; dropping it refuses and hangs up.
     pub(super) async fn serve(self) -> RelayEnd {
-        let Self { listening, admission, upstream, mode, mut ready, clients, unclaimed } = self;
+        let Self { listening, admission, mode, ready, clients, unclaimed } = self;
         let mut door = match Door::open(&listening, admission, matches!(mode, Mode::Many)) {
             Ok(door) => door,
             Err(error) => return RelayEnd::Broken(error),
@@ -126,84 +129,143 @@ impl Relay {
                 drop(door);
                 drop(listening);
                 clients.send_replace(1);
-                if ready.wait_for(|ready| *ready).await.is_err() {
-                    return RelayEnd::DlvLeft;
-                }
+                let Some(adapter) = awaited(ready).await else { return RelayEnd::DlvLeft };
                 if follow {
-                    follow::serve(client, &upstream, &cwd, &launches).await
+                    follow::serve(client, &adapter.upstream, &cwd, &launches).await
                 } else {
-                    serve_one(client, &upstream, &cwd, &launches, reloads.as_ref()).await
+                    serve_one(client, adapter, &cwd, &launches, reloads.as_ref()).await
                 }
             }
             Mode::Many => {
-                if ready.wait_for(|ready| *ready).await.is_err() {
-                    return RelayEnd::DlvLeft;
-                }
-                serve_many(door, client, &upstream, &clients).await
+                let Some(adapter) = awaited(ready).await else { return RelayEnd::DlvLeft };
+                serve_many(door, client, &adapter.upstream, &clients).await
             }
         }
     }
 }
 
+async fn awaited(mut ready: watch::Receiver<Option<Adapter>>) -> Option<Adapter> {
+    ready.wait_for(Option::is_some).await.ok().and_then(|adapter| adapter.clone())
+}
+
+/// A client and its debug adapter.
+pub(super) struct Conversation {
+    pub(super) from_client: OwnedReadHalf,
+    pub(super) to_client: OwnedWriteHalf,
+    pub(super) from_dlv: Stream<FromAdapter>,
+    pub(super) to_dlv: ToAdapter,
+    /// What dlv and its program print, where that is known.
+    pub(super) printed: Option<Printed>,
+}
+
 async fn serve_one(
     client: DebugClient,
-    upstream: &Upstream,
+    adapter: Adapter,
     cwd: &Utf8Path,
     launches: &Launches,
     reloads: Option<&Reloads>,
 ) -> RelayEnd {
-    let DebugClient { mut stream, opening } = client;
-    let mut dlv = match upstream.dial().await {
-        Ok(dlv) => dlv,
+    let (from_dlv, to_dlv) = match adapter.dial().await {
+        Ok(dlv) => dlv.into_split(),
         Err(error) => {
-            tracing::warn!(%error, %upstream, "dlv does not answer");
+            tracing::warn!(%error, upstream = %adapter.upstream, "dlv does not answer");
             return RelayEnd::DlvLeft;
         }
     };
-    // dlv says nothing of its own accord but answers to what comes before a launch: both ways are open meanwhile.
-    let passed = match &mut dlv {
-        Connection::Unix(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches, reloads).await,
-        Connection::Tcp(dlv) => before_launch(&mut stream, dlv, &opening, cwd, launches, None).await,
+    let (from_client, to_client) = client.stream.into_split();
+    let mut conversation = Conversation {
+        from_client,
+        to_client,
+        from_dlv: Stream::new(from_dlv, BytesMut::new()),
+        to_dlv,
+        printed: adapter.printing.map(|(printing, offset)| Printed::new(printing, offset)),
     };
-    match passed {
-        Ok(None) => copy(stream, dlv).await,
-        Ok(Some(held)) => match (dlv, reloads) {
-            (Connection::Unix(dlv), Some(reloads)) => reload::serve(stream, dlv, held, reloads).await,
-            // Only dlv's own socket is served so.
-            _ => RelayEnd::DlvLeft,
+    // dlv says nothing of its own accord but answers to what comes before a launch: both ways are open meanwhile.
+    match conversation.before_launch(&client.opening, cwd, launches, reloads).await {
+        Ok(None) => conversation.copy().await,
+        Ok(Some(held)) => match reloads {
+            Some(reloads) => reload::serve(conversation, held, reloads).await,
+            // Nothing is held back for nobody.
+            None => RelayEnd::DlvLeft,
         },
         Err(end) => end,
     }
 }
 
-/// Passes what comes before the launch, both ways, and the launch itself.
-async fn before_launch(
-    client: &mut TcpStream,
-    dlv: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    opening: &[u8],
-    cwd: &Utf8Path,
-    launches: &Launches,
-    reloads: Option<&Reloads>,
-) -> Result<Option<Held>, RelayEnd> {
-    let (mut client_reader, mut client_writer) = client.split();
-    let (mut dlv_reader, mut dlv_writer) = tokio::io::split(dlv);
-    let mut buffer = vec![0; BUFFER];
-    let upward = pass_launch(&mut client_reader, &mut dlv_writer, opening, cwd, launches, reloads);
-    tokio::pin!(upward);
-    loop {
-        tokio::select! {
-            passed = &mut upward => return passed.map_err(|error| {
-                tracing::debug!(%error, "a debug client was lost before it launched");
-                RelayEnd::ClientLeft
-            }),
-            length = dlv_reader.read(&mut buffer) => match length {
-                Ok(length @ 1..) => {
-                    client_writer.write_all(&buffer[..length]).await.map_err(|_| RelayEnd::ClientLeft)?;
-                }
-                Ok(0) | Err(_) => return Err(RelayEnd::DlvLeft),
-            },
+impl Conversation {
+    /// Passes what comes before the launch, both ways, and the launch itself.
+    async fn before_launch(
+        &mut self,
+        opening: &[u8],
+        cwd: &Utf8Path,
+        launches: &Launches,
+        reloads: Option<&Reloads>,
+    ) -> Result<Option<Held>, RelayEnd> {
+        let Self { from_client, to_client, from_dlv, to_dlv, .. } = self;
+        let upward = pass_launch(from_client, to_dlv, opening, cwd, launches, reloads);
+        tokio::pin!(upward);
+        loop {
+            tokio::select! {
+                passed = &mut upward => return passed.map_err(|error| {
+                    tracing::debug!(%error, "a debug client was lost before it launched");
+                    RelayEnd::ClientLeft
+                }),
+                piece = from_dlv.piece() => match piece {
+                    Ok(Some(piece)) => to_client.write_all(&piece.bytes).await.map_err(|_| RelayEnd::ClientLeft)?,
+                    Ok(None) | Err(_) => return Err(RelayEnd::DlvLeft),
+                },
+            }
         }
     }
+
+    /// Passes everything, to the end.
+    async fn copy(self) -> RelayEnd {
+        let Self { from_client, to_client, from_dlv, to_dlv, printed } = self;
+        match printed {
+            Some(printed) => copy_both(one_way(from_client, to_dlv), with_printed(from_dlv, to_client, printed)).await,
+            None => copy_both(one_way(from_client, to_dlv), pass(from_dlv, to_client)).await,
+        }
+    }
+}
+
+/// Passes what dlv says, and between it what is printed: what was printed before a stop or an end comes before that.
+async fn with_printed(mut from: Stream<FromAdapter>, mut to: OwnedWriteHalf, mut printed: Printed) -> io::Result<u64> {
+    let mut copied = 0;
+    loop {
+        let between = from.is_between();
+        tokio::select! {
+            piece = from.piece() => match piece? {
+                Some(piece) => {
+                    if ["stopped", "exited", "terminated"].iter().any(|name| piece.is_event(name)) {
+                        printed.catch_up(&mut to).await?;
+                    }
+                    to.write_all(&piece.bytes).await?;
+                    copied += piece.bytes.len() as u64;
+                }
+                None => {
+                    if from.is_between() {
+                        printed.catch_up(&mut to).await?;
+                    }
+                    to.shutdown().await?;
+                    return Ok(copied);
+                }
+            },
+            () = printed.grown(), if between => {
+                printed.pass(&mut to).await?;
+            }
+        }
+    }
+}
+
+/// Passes what dlv says.
+async fn pass(mut from: Stream<FromAdapter>, mut to: OwnedWriteHalf) -> io::Result<u64> {
+    let mut copied = 0;
+    while let Some(piece) = from.piece().await? {
+        to.write_all(&piece.bytes).await?;
+        copied += piece.bytes.len() as u64;
+    }
+    to.shutdown().await?;
+    Ok(copied)
 }
 
 /// Serves clients until the debug adapter is gone.
@@ -246,7 +308,9 @@ async fn serve_guest(client: DebugClient, upstream: Upstream) -> io::Result<()> 
             adapter.write_all(&client.opening).await?;
         }
     }
-    copy(client.stream, adapter).await;
+    let (from_client, to_client) = client.stream.into_split();
+    let (from_adapter, to_adapter) = adapter.into_split();
+    copy_both(one_way(from_client, to_adapter), one_way(from_adapter, to_client)).await;
     Ok(())
 }
 
@@ -337,20 +401,6 @@ fn watch_over(client: &TcpStream) -> io::Result<()> {
 }
 
 /// Copies both ways until both sides are done. When one has finished, the other has [`FAREWELL`] to do so.
-async fn copy(client: TcpStream, adapter: Connection) -> RelayEnd {
-    let (client_reader, client_writer) = client.into_split();
-    match adapter {
-        Connection::Unix(adapter) => {
-            let (reader, writer) = adapter.into_split();
-            copy_both(one_way(client_reader, writer), one_way(reader, client_writer)).await
-        }
-        Connection::Tcp(adapter) => {
-            let (reader, writer) = adapter.into_split();
-            copy_both(one_way(client_reader, writer), one_way(reader, client_writer)).await
-        }
-    }
-}
-
 async fn copy_both(
     upward: impl Future<Output = io::Result<u64>>,
     downward: impl Future<Output = io::Result<u64>>,
@@ -397,7 +447,7 @@ mod tests {
     use tokio::sync::{mpsc, watch};
     use tokio::task::JoinHandle;
 
-    use super::{Admission, Mode, OPENING, Relay, RelayEnd, Upstream};
+    use super::{Adapter, Admission, Mode, OPENING, Relay, RelayEnd, Upstream};
     use crate::debug::ports::HeldPort;
 
     const SOON: Duration = Duration::from_secs(10);
@@ -411,7 +461,7 @@ mod tests {
         clients: watch::Receiver<u32>,
         end: JoinHandle<RelayEnd>,
         _folder: TempDir,
-        _ready: watch::Sender<bool>,
+        _ready: watch::Sender<Option<Adapter>>,
     }
 
     fn bench(uid: u32, unclaimed: Duration) -> Bench {
@@ -427,11 +477,11 @@ mod tests {
         let path = folder.path().join("dlv.sock");
         let dlv = UnixListener::bind(&path).expect("bind");
         let (clients_sender, clients) = watch::channel(0);
-        let (ready_sender, ready) = watch::channel(true);
+        let upstream = Upstream::Unix(path.try_into().expect("UTF-8"));
+        let (ready_sender, ready) = watch::channel(Some(Adapter::at(upstream)));
         let relay = Relay {
             listening: held.listen(false).expect("listen"),
             admission: Admission { uid, everywhere: false, allow: Vec::new() },
-            upstream: Upstream::Unix(path.try_into().expect("UTF-8")),
             mode,
             ready,
             clients: clients_sender,

@@ -4,7 +4,8 @@
 //! is removed, and the port is held again.
 //! Not here: which port (`slots`), what the end means for the lease (`lease`).
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -13,6 +14,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::back::Back;
 use super::binaries::Workplaces;
 use super::error::DebugError;
 use super::folder::{self, Chosen, LeaseFolder, LeaseId};
@@ -23,8 +25,9 @@ use super::messages::{LeaseOrder, Service, SessionEvent};
 use super::ports::Listening;
 use super::relay::{FAREWELL, Mode, Relay, RelayEnd};
 use super::reload::{Rebuilder, Reloads};
-use super::upstream::Upstream;
+use super::upstream::{Adapter, Upstream};
 use super::{DlvSource, dlv};
+use crate::durable;
 use crate::process::{Ended, Exit, Shim};
 
 /// The shim ends dlv after its grace, and its descendants after theirs.
@@ -63,10 +66,21 @@ struct Begun {
     workplaces: Vec<Utf8PathBuf>,
     /// What its client chose otherwise.
     chosen: Option<Chosen>,
+    /// How dlv is started, where it is ours.
+    start: Option<Start>,
     /// dlv, where it is ours.
     shim: Option<Shim>,
+    /// How often it was started.
+    starts: u32,
     /// The end of a debug adapter that is somebody else's, where its process is known.
     adopted: Option<Exit>,
+}
+
+/// What dlv is started with.
+struct Start {
+    dlv: Utf8PathBuf,
+    env: BTreeMap<String, String>,
+    cwd: Utf8PathBuf,
 }
 
 /// What a session hears of its relay.
@@ -74,17 +88,19 @@ struct Ears {
     end: oneshot::Receiver<RelayEnd>,
     clients: watch::Receiver<u32>,
     launches: mpsc::Receiver<(Launched, oneshot::Sender<()>)>,
+    agains: mpsc::Receiver<oneshot::Sender<Adapter>>,
 }
 
 impl Session {
     /// Serves the lease until it ends, then clears up.
     pub(super) async fn run(self, listening: Listening) {
         let folder = LeaseFolder::new(&self.around.debug_dir, self.id);
-        let (ready_sender, ready) = watch::channel(false);
+        let (ready_sender, ready) = watch::channel(None);
         let (clients_sender, clients) = watch::channel(0);
         let (launches_sender, launches) = mpsc::channel(1);
+        let (agains_sender, agains) = mpsc::channel(1);
         let (end_sender, end) = oneshot::channel();
-        let (upstream, mode) = match &self.order.service {
+        let mode = match &self.order.service {
             Service::Dap { follow } => {
                 let (cwd, follow) = (self.order.cwd.clone(), *follow);
                 let reloads = Some(Reloads {
@@ -94,16 +110,15 @@ impl Session {
                     by_default: self.order.reload.by_default,
                     when_stopped: self.order.reload.when_stopped,
                     folder: folder.programs(),
+                    again: agains_sender,
                 });
-                (Upstream::Unix(folder.socket()), Mode::One { launches: launches_sender, cwd, follow, reloads })
+                Mode::One { launches: launches_sender, cwd, follow, reloads }
             }
-            Service::Headless(_) => (Upstream::Unix(folder.socket()), Mode::Many),
-            Service::Adopt(to) => (to.clone(), Mode::Many),
+            Service::Headless(_) | Service::Adopt(_) => Mode::Many,
         };
         let relay = Relay {
             listening,
             admission: self.order.rules.admission.clone(),
-            upstream,
             mode,
             ready,
             clients: clients_sender,
@@ -116,11 +131,11 @@ impl Session {
 
         let mut begun = Begun::default();
         match self.begin(&folder, &mut begun).await {
-            Ok(pid) => {
+            Ok((pid, adapter)) => {
                 self.tell(SessionEvent::Ready { pid }).await;
                 // The relay is gone where the port could not be served: then `serve` sees its end.
-                let _ = ready_sender.send(true);
-                self.serve(&folder, &mut begun, Ears { end, clients, launches }).await;
+                let _ = ready_sender.send(Some(adapter));
+                self.serve(&folder, &mut begun, Ears { end, clients, launches, agains }).await;
             }
             Err(error) => self.tell(SessionEvent::Failed(error)).await,
         }
@@ -131,9 +146,9 @@ impl Session {
         self.tell(SessionEvent::Cleared).await;
     }
 
-    /// Starts dlv, or finds the one that is to be adopted; its pid, once it listens. What was begun when this fails
-    /// stands in `begun`.
-    async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<Option<u32>, DebugError> {
+    /// Starts dlv, or finds the one that is to be adopted; its pid, once it is there. What was begun when this fails stands
+    /// in `begun`.
+    async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<(Option<u32>, Adapter), DebugError> {
         let order = &self.order;
         let (create_in, cwd) = (folder.clone(), order.cwd.clone());
         let record = async { spawn_blocking(move || create_in.create(&cwd)).await.map_err(|_| DebugError::Stopping)? };
@@ -143,25 +158,91 @@ impl Session {
             let pid = process.map(|process| process.pid);
             // One that cannot be waited for is noticed when it is next dialled.
             begun.adopted = pid.and_then(|pid| Exit::of(pid).ok());
-            return Ok(pid);
+            return Ok((pid, Adapter::at(to.clone())));
         }
         let tools = self.around.source.locate(&order.workspace, &order.env).await;
-        let tools = tools.map_err(|why| DebugError::NoDlv { workspace: order.workspace.clone(), why })?;
-        let dlv = order.dlv.as_ref().unwrap_or(&tools.dlv);
-        let argv = dlv::command_line(&order.service, dlv, &order.flags, &folder.socket());
-        let Some(argv) = argv else { return Ok(None) };
+        let (dlv, go_bin) = match (tools, &order.dlv) {
+            (Ok(tools), dlv) => (dlv.clone().unwrap_or(tools.dlv), tools.go_bin),
+            // Whoever brings a dlv needs none of the workspace's.
+            (Err(_), Some(dlv)) => (dlv.clone(), None),
+            (Err(why), None) => return Err(DebugError::NoDlv { workspace: order.workspace.clone(), why }),
+        };
         let record = record.await?;
         self.around.workplaces.enter(&record.cwd, &record.before);
         begun.workplaces.push(record.cwd.clone());
-        let env = dlv::environment(order.env.clone(), tools.go_bin.as_deref());
-        let shim = begun.shim.insert(dlv::start(folder, argv, env, &record.cwd).await?);
-        dlv::wait_until_it_listens(shim, &order.service, dlv, &self.stop).await?;
-        Ok(Some(shim.pid()))
+        let env = dlv::environment(order.env.clone(), go_bin.as_deref());
+        begun.start = Some(Start { dlv, env, cwd: record.cwd });
+        let (pid, adapter) = self.start(folder, begun).await?;
+        Ok((Some(pid), adapter))
+    }
+
+    /// Starts dlv on the lease's socket, or as it can where it is too old for that. Its pid, once it is there.
+    async fn start(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<(u32, Adapter), DebugError> {
+        let Begun { start: Some(Start { dlv, env, cwd }), shim, starts, .. } = begun else {
+            return Err(DebugError::Stopping);
+        };
+        let Session { order: LeaseOrder { service, flags, .. }, stop, .. } = self;
+        let socket = folder.socket();
+        if let Some(argv) = dlv::command_line(service, dlv, flags, &socket) {
+            *starts += 1;
+            let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd).await?);
+            match dlv::wait_until_it_listens(new, service, dlv, stop).await {
+                Ok((_, printed)) => {
+                    let printing = Some((new.printing(), printed));
+                    return Ok((new.pid(), Adapter { printing, ..Adapter::at(Upstream::Unix(socket)) }));
+                }
+                Err(DebugError::DlvEnded { said, .. } | DebugError::Build { said, .. })
+                    if dlv::knows_no_sockets(&said) =>
+                {
+                    tracing::info!(lease = %self.id, %dlv, "dlv is too old for a socket");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let back = Back::listen().map_err(|source| DebugError::Back { source })?;
+        let argv = dlv::older_command_line(service, dlv, flags, back.address());
+        let argv = argv.ok_or_else(|| DebugError::TooOld { dlv: dlv.clone() })?;
+        *starts += 1;
+        let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd).await?);
+        if matches!(service, Service::Dap { .. }) {
+            let stream = back.wait_for(new, dlv, stop).await?;
+            let printing = Some((new.printing(), 0));
+            let upstream = Upstream::Tcp { host: back.address().ip().to_string(), port: back.address().port() };
+            let dialled = Some(Arc::new(Mutex::new(Some(stream))));
+            return Ok((new.pid(), Adapter { upstream, dialled, printing }));
+        }
+        let (said, printed) = dlv::wait_until_it_listens(new, service, dlv, stop).await?;
+        let Some(port) = dlv::told_port(&said) else { return Err(DebugError::DlvEnded { dlv: dlv.clone(), said }) };
+        let upstream = Upstream::Tcp { host: "127.0.0.1".to_owned(), port };
+        Ok((new.pid(), Adapter { printing: Some((new.printing(), printed)), ..Adapter::at(upstream) }))
+    }
+
+    /// Ends dlv with its program, and starts it anew.
+    async fn start_again(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<Adapter, DebugError> {
+        if let Some(shim) = begun.shim.take() {
+            self.end(shim).await;
+        }
+        let socket = folder.socket();
+        spawn_blocking(move || durable::remove_file(&socket)).await.map_err(|_| DebugError::Stopping)??;
+        let (pid, adapter) = self.start(folder, begun).await?;
+        self.tell(SessionEvent::Ready { pid: Some(pid) }).await;
+        Ok(adapter)
+    }
+
+    /// Ends dlv and all that it started.
+    async fn end(&self, mut shim: Shim) {
+        if let Err(error) = shim.cancel().await {
+            tracing::warn!(lease = %self.id, %error, "dlv's shim could not be told to end");
+        }
+        match timeout(END_DEADLINE, shim.ended()).await {
+            Ok(Ok(Ended::Outcome(outcome))) => tracing::debug!(lease = %self.id, ?outcome, "dlv has ended"),
+            other => tracing::warn!(lease = %self.id, ?other, "how dlv ended is not known"),
+        }
     }
 
     /// Waits for the end and tells it, unless the broker knows already. Tells what happens meanwhile.
     async fn serve(&self, folder: &LeaseFolder, begun: &mut Begun, ears: Ears) {
-        let Ears { mut end, mut clients, mut launches } = ears;
+        let Ears { mut end, mut clients, mut launches, mut agains } = ears;
         let adopted = begun.adopted.take();
         let adopted_ended = async {
             match adopted {
@@ -187,6 +268,14 @@ impl Session {
                     // The relay may have gone meanwhile.
                     let _ = noted.send(());
                 }
+                Some(reply) = agains.recv() => match self.start_again(folder, begun).await {
+                    // The relay may have gone meanwhile.
+                    Ok(adapter) => drop(reply.send(adapter)),
+                    Err(error) => {
+                        tracing::warn!(lease = %self.id, %error, "dlv could not be started again");
+                        break None;
+                    }
+                },
                 end = &mut end => break end.ok(),
                 ended = dlv_ended => {
                     tracing::debug!(lease = %self.id, ?ended, "dlv ended");
@@ -225,15 +314,9 @@ impl Session {
     }
 
     async fn clear(&self, folder: LeaseFolder, begun: Begun) {
-        let Begun { workplaces: entered, chosen, shim, adopted: _ } = begun;
-        if let Some(mut shim) = shim {
-            if let Err(error) = shim.cancel().await {
-                tracing::warn!(lease = %self.id, %error, "dlv's shim could not be told to end");
-            }
-            match timeout(END_DEADLINE, shim.ended()).await {
-                Ok(Ok(Ended::Outcome(outcome))) => tracing::debug!(lease = %self.id, ?outcome, "dlv has ended"),
-                other => tracing::warn!(lease = %self.id, ?other, "how dlv ended is not known"),
-            }
+        let Begun { workplaces: entered, chosen, shim, .. } = begun;
+        if let Some(shim) = shim {
+            self.end(shim).await;
         }
         let (workplaces, debug_dir) = (self.around.workplaces.clone(), self.around.debug_dir.clone());
         let cleared = spawn_blocking(move || {

@@ -26,7 +26,9 @@ pub(super) async fn sweep(debug_dir: Utf8PathBuf, leases: Vec<LeaseId>) {
         spawn_blocking(move || open_leases(&debug_dir, leases)).await.unwrap_or_default()
     };
     for folder in &open {
-        end(&folder.command()).await;
+        for number in (1..).take_while(|number| folder.command(*number).exists()) {
+            end(&folder.command(number)).await;
+        }
     }
     let runs: BTreeSet<String> = open.iter().map(LeaseFolder::run).collect();
     if !runs.is_empty() {

@@ -5,12 +5,15 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8PathBuf;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::holder::{self, Process};
 use super::tcp_table::{self, TcpState};
+use crate::process::Printing;
 
 /// Where a debug adapter listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,55 @@ pub enum Upstream {
 pub(super) enum Connection {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+/// The half of a connection that a debug adapter is heard on.
+pub(super) type FromAdapter = Box<dyn AsyncRead + Send + Unpin>;
+/// The half of a connection that a debug adapter is spoken to on.
+pub(super) type ToAdapter = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A debug adapter that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Adapter {
+    /// Where it listens.
+    pub(super) upstream: Upstream,
+    /// Its one connection, where it has dialled us.
+    pub(super) dialled: Option<Arc<Mutex<Option<std::net::TcpStream>>>>,
+    /// What it and its program print, and how many bytes of that were there before its client.
+    pub(super) printing: Option<(Printing, u64)>,
+}
+
+impl Adapter {
+    /// One of which nothing is known but where it listens.
+    pub(super) const fn at(upstream: Upstream) -> Self {
+        Self { upstream, dialled: None, printing: None }
+    }
+
+    /// As [`Upstream::dial`]; one that has dialled us is not there a second time.
+    pub(super) async fn dial(&self) -> io::Result<Connection> {
+        let Some(dialled) = &self.dialled else { return self.upstream.dial().await };
+        let stream = dialled.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stream = stream.ok_or(io::ErrorKind::ConnectionRefused)?;
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Connection::Tcp(TcpStream::from_std(stream)?))
+    }
+}
+
+impl Connection {
+    /// Both halves.
+    pub(super) fn into_split(self) -> (FromAdapter, ToAdapter) {
+        match self {
+            Self::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+        }
+    }
 }
 
 impl Upstream {

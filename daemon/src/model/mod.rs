@@ -56,6 +56,8 @@ pub struct ToolsPart {
     pub working: bool,
     /// What needs somebody's attention.
     pub reasons: Vec<Reason>,
+    /// What of it is at a place in the lock file.
+    pub problems: Vec<FileProblem>,
 }
 
 /// What the port broker shows.
@@ -260,7 +262,7 @@ impl Parts {
             path: path.to_string(),
             state,
             reasons,
-            problems: self.settings.problems.clone(),
+            problems: [self.settings.problems.as_slice(), &self.tools.problems].concat(),
             generation: self.tools.generation,
             hooks: self.hooks.hooks.clone(),
             tools: self.tools.tools.clone(),

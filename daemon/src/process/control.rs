@@ -26,6 +26,8 @@ pub(super) enum ToShim {
     },
     /// The command's terminal has another size.
     Resize(TerminalSize),
+    /// Put into the log what the command has written until now, and answer [`FromShim::Flushed`].
+    Flush {},
 }
 
 /// No input is longer: escaped in JSON it fits a line.
@@ -47,6 +49,8 @@ pub(super) enum FromShim {
     },
     /// So many bytes of output are in the log. Sent when the number has grown, not for each write.
     Output(u64),
+    /// What was written when [`ToShim::Flush`] came is among so many bytes in the log. To the one who asked.
+    Flushed(u64),
     /// The outcome is on disk. The last message.
     Ended {},
 }
@@ -85,6 +89,7 @@ mod tests {
                 "{\"hello\":{\"schema\":1,\"pid\":42,\"tty\":false}}\n",
             ),
             (FromShim::Output(123), "{\"output\":123}\n"),
+            (FromShim::Flushed(123), "{\"flushed\":123}\n"),
             (FromShim::Ended {}, "{\"ended\":{}}\n"),
         ] {
             assert_eq!(String::from_utf8(to_line(&message)).unwrap(), line);

@@ -4,6 +4,7 @@
 //! handle only reads what the task has heard. Whether a command has ended is decided by its outcome on disk and by
 //! whether its shim lives, never by a message alone; a shim that lives is never given up, however long it is silent.
 
+use std::collections::VecDeque;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
@@ -43,9 +44,26 @@ pub struct Shim {
     pid: watch::Receiver<u32>,
     output: watch::Receiver<u64>,
     ended: watch::Receiver<bool>,
-    cancels: mpsc::Sender<oneshot::Sender<io::Result<()>>>,
+    asks: mpsc::Sender<Ask>,
     /// The shim ends the command when this is closed.
     _lifeline: Option<ChildStdin>,
+}
+
+/// What a command prints, for one who does not own the command. Clones are one and the same.
+#[derive(Clone, Debug)]
+pub struct Printing {
+    folder: Folder,
+    output: watch::Receiver<u64>,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// What is asked of a shim.
+#[derive(Debug)]
+enum Ask {
+    /// That the command ends; answered when the shim was told.
+    Cancel(oneshot::Sender<io::Result<()>>),
+    /// That what was written until now is in the log; answered then, or dropped.
+    Flush(oneshot::Sender<()>),
 }
 
 /// What there is in the folder of a command that an earlier daemon started.
@@ -208,6 +226,12 @@ impl Shim {
         self.output.clone()
     }
 
+    /// What it prints, for somebody else to follow.
+    #[must_use]
+    pub fn printing(&self) -> Printing {
+        Printing { folder: self.folder.clone(), output: self.output.clone(), asks: self.asks.clone() }
+    }
+
     /// Resolves when the command has ended and its outcome is on disk, or the shim is dead. May be dropped and called
     /// again.
     ///
@@ -227,12 +251,41 @@ impl Shim {
     /// [`ProcessError::Unreachable`].
     pub async fn cancel(&self) -> Result<(), ProcessError> {
         let (told, answer) = oneshot::channel();
-        if self.cancels.send(told).await.is_err() {
+        if self.asks.send(Ask::Cancel(told)).await.is_err() {
             return Ok(());
         }
         match answer.await {
             Ok(Ok(())) | Err(_) => Ok(()),
             Ok(Err(source)) => Err(ProcessError::Unreachable { folder: self.folder.dir().to_owned(), source }),
+        }
+    }
+}
+
+impl Printing {
+    /// The command's folder, with its log.
+    #[must_use]
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// As [`Shim::output`].
+    #[must_use]
+    pub const fn output(&self) -> &watch::Receiver<u64> {
+        &self.output
+    }
+
+    /// As [`Shim::output`], to be waited on.
+    pub const fn output_mut(&mut self) -> &mut watch::Receiver<u64> {
+        &mut self.output
+    }
+
+    /// Returns when all that was written before the call can be read from the log and is counted by [`Self::output`], or
+    /// the shim cannot be asked any more.
+    pub async fn flush(&self) {
+        let (flushed, answer) = oneshot::channel();
+        if self.asks.send(Ask::Flush(flushed)).await.is_ok() {
+            // Dropped where the shim has gone: the log is what it is.
+            let _ = answer.await;
         }
     }
 }
@@ -285,7 +338,7 @@ fn follow(
     let (pid_sender, pid) = watch::channel(pid);
     let (output_sender, output) = watch::channel(0);
     let (ended_sender, ended) = watch::channel(false);
-    let (cancels, requests) = mpsc::channel(1);
+    let (asks, requests) = mpsc::channel(1);
     let its_folder = folder.clone();
     tokio::spawn(async move {
         let said = Said { pid: pid_sender, output: output_sender };
@@ -296,7 +349,7 @@ fn follow(
             let _ = child.wait().await;
         }
     });
-    Shim { folder, pid, output, ended, cancels, _lifeline: lifeline }
+    Shim { folder, pid, output, ended, asks, _lifeline: lifeline }
 }
 
 /// What the shim has said.
@@ -304,9 +357,6 @@ struct Said {
     pid: watch::Sender<u32>,
     output: watch::Sender<u64>,
 }
-
-/// Somebody who wants the command ended, and waits until the shim was told.
-type Cancel = oneshot::Sender<io::Result<()>>;
 
 impl Follower {
     /// Whether the shim lives.
@@ -320,7 +370,7 @@ impl Follower {
         &self,
         folder: &Folder,
         mut connection: Option<Connection>,
-        mut requests: mpsc::Receiver<Cancel>,
+        mut requests: mpsc::Receiver<Ask>,
         said: Said,
     ) {
         let mut pause = LOOK_AGAIN;
@@ -354,16 +404,22 @@ impl Follower {
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(LOOK_SELDOM),
-                // Who asked may have gone.
-                Some(told) = requests.recv() => drop(told.send(self.terminate())),
+                Some(ask) = requests.recv() => match ask {
+                    // Who asked may have gone.
+                    Ask::Cancel(told) => drop(told.send(self.terminate())),
+                    // Nobody can be asked just now.
+                    Ask::Flush(flushed) => drop(flushed),
+                },
             }
         }
     }
 
     /// Passes on what the shim says and what it is asked, until it says that the command has ended, or no more. Whether
     /// it has greeted.
-    async fn hear(&self, mut connection: Connection, requests: &mut mpsc::Receiver<Cancel>, said: &Said) -> bool {
+    async fn hear(&self, mut connection: Connection, requests: &mut mpsc::Receiver<Ask>, said: &Said) -> bool {
         let mut greeted = false;
+        // In the order in which they are answered; dropped with the connection.
+        let mut flushes = VecDeque::new();
         loop {
             tokio::select! {
                 line = connection.lines.next_line() => match line {
@@ -375,18 +431,33 @@ impl Follower {
                         Some(FromShim::Output(bytes)) => {
                             said.output.send_replace(bytes);
                         }
+                        Some(FromShim::Flushed(bytes)) => {
+                            said.output.send_replace(bytes);
+                            if let Some(flushed) = flushes.pop_front() {
+                                let flushed: oneshot::Sender<()> = flushed;
+                                let _ = flushed.send(());
+                            }
+                        }
                         Some(FromShim::Ended {}) => return greeted,
                         None => {}
                     },
                     Ok(None) | Err(_) => return greeted,
                 },
-                Some(told) = requests.recv() => {
-                    let sent = match connection.write.write_all(&control::to_line(&ToShim::Cancel {})).await {
-                        Ok(()) => Ok(()),
-                        Err(_) => self.terminate(),
-                    };
-                    let _ = told.send(sent);
-                }
+                Some(ask) = requests.recv() => match ask {
+                    Ask::Cancel(told) => {
+                        let sent = match connection.write.write_all(&control::to_line(&ToShim::Cancel {})).await {
+                            Ok(()) => Ok(()),
+                            Err(_) => self.terminate(),
+                        };
+                        let _ = told.send(sent);
+                    }
+                    Ask::Flush(flushed) => {
+                        // Its end is heard by the reader.
+                        if connection.write.write_all(&control::to_line(&ToShim::Flush {})).await.is_ok() {
+                            flushes.push_back(flushed);
+                        }
+                    }
+                },
             }
         }
     }

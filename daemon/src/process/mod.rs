@@ -47,7 +47,7 @@ pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
-pub use follow::{Ended, Found, Shim, Spare, find, start, start_with};
+pub use follow::{Ended, Found, Printing, Shim, Spare, find, start, start_with};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;

@@ -167,9 +167,11 @@ pub(super) fn debug_build(
     };
     for (name, flag) in [
         ("buildvcs", "-buildvcs=false"),
-        // As dlv builds: every variable is there, and every line can be stopped at.
+        // As dlv builds: every variable is there, and every line can be stopped at. Of a program with net/http, saved anew
+        // (medians of 5 in turns, processor time, Go 1.26, Delve 1.27.1): `all` 0.70 s, the module's packages alone 0.67 s
+        // to build, and 0.62 and 0.61 s for dlv to the first stop. That is not worth a library without its variables.
         ("gcflags", "-gcflags=all=-N -l"),
-        // dlv would only have to unpack it again at each start.
+        // dlv would have to unpack it at each start: 0.71 s to the first stop, and 0.62 s without. To build: no difference.
         ("ldflags", "-ldflags=-compressdwarf=false"),
     ] {
         if !said(name) {

@@ -21,6 +21,7 @@ use super::install::Step;
 use super::messages::{Outcome, ToolchainRequest};
 use super::observe::{self, Observation, Relax, observe};
 use super::operation::{self, Done, Event, Kind};
+use super::problems;
 use super::queue::{OpQueue, Queued};
 use super::repair;
 use super::verify::{Condition, Depth};
@@ -451,7 +452,8 @@ fn view_of(context: &ToolchainContext, seen: &Observation) -> View {
         changed
     });
     let bin = Generations::new(context.layout()).active_bin();
-    view::view(&seen.asked, seen.active.as_ref(), &bin)
+    let problems = problems::at_the_lock_file(&seen.asked);
+    View { problems, ..view::view(&seen.asked, seen.active.as_ref(), &bin) }
 }
 
 /// The first look of a daemon: at what the glance left in doubt, and at every byte where this start of the container has not

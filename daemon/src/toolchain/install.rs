@@ -72,6 +72,13 @@ pub(crate) struct Fetched {
     go_sum: String,
 }
 
+impl Fetched {
+    /// The module's sum.
+    pub(crate) fn h1(&self) -> &str {
+        &self.h1
+    }
+}
+
 /// What `go mod download -json` prints, as far as it is used.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -143,6 +150,11 @@ impl Installer {
         Ok(installed)
     }
 
+    /// Whether Go checks a download of this module against the checksum database.
+    pub(crate) fn asks_database_about(&self, module: &str) -> bool {
+        sumdb::vouches_for(module, &self.env)
+    }
+
     /// Downloads the module of a tool and checks its sum.
     ///
     /// # Errors
@@ -165,7 +177,7 @@ impl Installer {
         }
         let voucher = if wanted.h1.as_ref().is_some_and(|expected| expected.from_table) {
             Voucher::Table
-        } else if sumdb::vouches_for(&module, &self.env) {
+        } else if self.asks_database_about(&module) {
             Voucher::ChecksumDatabase
         } else {
             Voucher::Nobody

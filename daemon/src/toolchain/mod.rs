@@ -34,6 +34,7 @@ mod lookup; // versions that only the module proxy knows
 mod modules; // downloads that are kept
 mod observe; // what is asked for and what is there
 mod operation; // repair, update, rollback
+mod problems; // what is wrong with the lock file, at its place
 mod queue; // pure: which operation runs
 mod repair; // pure: observation -> plan
 mod update; // pure: what an update does to the lock file
@@ -196,6 +197,15 @@ impl Toolchain {
     /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
     pub async fn rebuild(&self, caller: Caller) -> Result<StartedOperation, ToolchainError> {
         self.start(Kind::Rebuild, caller).await
+    }
+
+    /// Queues a question to the checksum database about the installed tools that the compatibility table does not know. The
+    /// answer means queued.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Untrusted`] or [`ToolchainError::Ending`].
+    pub async fn check_sums(&self, caller: Caller) -> Result<StartedOperation, ToolchainError> {
+        self.start(Kind::CheckSums, caller).await
     }
 
     /// Ends an operation that waits or runs; one that is about to switch does so. The answer means asked.

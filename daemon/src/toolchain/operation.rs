@@ -1,7 +1,9 @@
-//! Operations: repair, update, rollback, rebuild. Each looks, plans, does, and looks again.
+//! Operations: repair, update, rollback, and the checks that run Go. Each looks, plans, does, and looks again.
 //!
 //! Invariants: nothing is switched before all of it is in the store; an operation that fails, is cancelled or is dropped
 //! leaves the active generation as it was; a lock file is written where there is none, and changed by an update alone.
+
+mod check; // what is installed, held against its sources
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
 use super::compat::Compat;
-use super::environment::{BuildTarget, Modules};
+use super::environment::Modules;
 use super::error::ToolchainError;
-use super::generations::{Generations, InstalledTool, Manifest, Voucher};
+use super::generations::{Generations, InstalledTool, Manifest};
 use super::go::EffectiveGo;
 use super::install::{Installer, Step, blocking};
 use super::lock;
 use super::lookup::Lookup;
 use super::modules;
 use super::observe::{self, Active, Asked, Observation, Relax, observe};
-use super::pins::{self, Choice, ExpectedSum, Wanted};
+use super::pins::{self, Choice};
 use super::repair::{self, Plan};
 use super::store::Store;
 use super::update::{self, Rows};
@@ -52,6 +54,8 @@ pub(crate) enum Kind {
     Rollback,
     /// Build what is installed once more, in empty caches: the same binaries must come of it.
     Rebuild,
+    /// Ask the checksum database about the tools that the compatibility table does not know.
+    CheckSums,
 }
 
 impl Kind {
@@ -62,6 +66,7 @@ impl Kind {
             Self::Update { .. } => "update",
             Self::Rollback => "rollback",
             Self::Rebuild => "rebuild",
+            Self::CheckSums => "check",
         }
     }
 
@@ -72,6 +77,7 @@ impl Kind {
             Self::Update { .. } => "Updating the Go tools",
             Self::Rollback => "Rolling back the Go tools",
             Self::Rebuild => "Building the Go tools again",
+            Self::CheckSums => "Checking the sums of the Go tools",
         }
     }
 }
@@ -118,6 +124,7 @@ pub(crate) async fn run(
         Kind::Update { name, create_folder } => operation.update(name, create_folder).await,
         Kind::Rollback => operation.rollback().await,
         Kind::Rebuild => operation.rebuild().await,
+        Kind::CheckSums => operation.check_sums().await,
     }?;
     done.switched = switched(before.as_ref(), active(generations).await?.as_ref());
     Ok(done)
@@ -244,48 +251,6 @@ impl Operation {
             format!("{module}@{}", wanted.version)
         });
         Err(ToolchainError::OutOfReach { needs: needs.collect(), network: with_causes(&network), caches })
-    }
-
-    /// Builds the active tools once more; those that come out differently count as changed from here on.
-    async fn rebuild(self) -> Result<Done, ToolchainError> {
-        let Observation { asked, active, .. } = self.look(Relax::Nothing).await?;
-        let (go, mut active) = (asked?.go, active.ok_or(ToolchainError::NoGeneration)?);
-        let tools = active.manifest.tools.clone();
-        self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() * 3 });
-        let builds = self.in_workshop(&go, Modules::Users, async |installer: &Installer| {
-            let mut differing = Vec::new();
-            for (name, tool) in &tools {
-                let Some(wanted) = again(name, tool) else { continue };
-                let fetched = installer.fetch(&wanted).await?;
-                if installer.build(&wanted, &fetched, &BuildTarget::host()).await?.sha256 != tool.sha256 {
-                    differing.push(name.clone());
-                }
-            }
-            Ok(differing)
-        });
-        let differing = builds.await?;
-        if !differing.is_empty() {
-            let (this, marked) = (self.clone(), differing.clone());
-            blocking(move || {
-                for name in &marked {
-                    if let Some(tool) = active.manifest.tools.get_mut(name) {
-                        tool.refuted = true;
-                    }
-                }
-                this.generations.write(active.number, &active.manifest)
-            })
-            .await?;
-            return Err(ToolchainError::NotReproduced { tools: differing });
-        }
-        let action = |(name, tool): (&String, &InstalledTool)| RepairAction {
-            verb: RepairVerb::Verify,
-            tool: Some(name.clone()),
-            version: Some(tool.version.clone()),
-            why: "built again in empty caches, and the same byte for byte".to_owned(),
-            cost: repair::cost(RepairVerb::Build),
-        };
-        let actions = tools.iter().map(action).collect();
-        self.finish(actions, Vec::new()).await
     }
 
     async fn update(self, name: Option<String>, create_folder: bool) -> Result<Done, ToolchainError> {
@@ -627,19 +592,4 @@ fn fallen_back(number: u32, why: &str) -> RepairAction {
         why,
         cost: repair::cost(RepairVerb::Rollback),
     }
-}
-
-/// What has to be built to have an installed tool once more; none where its record makes no sense.
-fn again(name: &str, tool: &InstalledTool) -> Option<Wanted> {
-    Some(Wanted {
-        name: name.to_owned(),
-        module: Some(tool.module.clone()),
-        package: tool.package.clone(),
-        version: tool.version.clone(),
-        open: None,
-        h1: Some(ExpectedSum { sum: tool.h1.clone(), from_table: tool.voucher == Voucher::Table }),
-        builder: tool.built_with.parse().ok()?,
-        sha256: None,
-        why: String::new(),
-    })
 }

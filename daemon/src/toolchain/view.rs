@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use burrow_protocol::lock::LockFile;
-use burrow_protocol::model::Reason;
+use burrow_protocol::model::{FileProblem, Reason};
 use burrow_protocol::toolchain::{ToolState, ToolStatus, ToolsReport};
 use camino::Utf8Path;
 
@@ -21,6 +21,8 @@ use crate::model::ToolsPart;
 pub(crate) struct View {
     pub(crate) report: ToolsReport,
     pub(crate) reasons: Vec<Reason>,
+    /// What is wrong with the lock file, at its place.
+    pub(crate) problems: Vec<FileProblem>,
 }
 
 /// What is going on besides what was observed.
@@ -74,7 +76,8 @@ impl View {
         }
         // The failure says why things are as they are, better than that they are.
         let reasons = activity.failure.clone().map_or_else(|| self.reasons.clone(), |failure| vec![failure]);
-        ToolsPart { tools, generation: self.report.generation, working: activity.working, reasons }
+        let problems = self.problems.clone();
+        ToolsPart { tools, generation: self.report.generation, working: activity.working, reasons, problems }
     }
 }
 
@@ -106,7 +109,7 @@ fn finish(
     }
     let generation = active.map(|active| active.number);
     let bin = generation.map(|_| bin.to_string());
-    View { report: ToolsReport { tools, generation, bin, go }, reasons }
+    View { report: ToolsReport { tools, generation, bin, go }, reasons, problems: Vec::new() }
 }
 
 fn as_recorded(name: &str, tool: &InstalledTool, condition: &Condition, bin: &Utf8Path) -> ToolStatus {

@@ -208,6 +208,10 @@ impl Drop for DevContainer {
             }
             let _lock = lock_builds();
             docker(["rmi", image]);
+            // One with another uid is made of the one with the Features.
+            if let Some(below) = image.strip_suffix("-uid") {
+                docker(["rmi", below]);
+            }
         }
     }
 }

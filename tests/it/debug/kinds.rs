@@ -4,21 +4,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use burrow::debug::dap::types::Event;
 use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus};
 use camino::Utf8PathBuf;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::editor::{AnyLaunch, AnyVariables, Attach, Editor, Evaluate};
+use super::editor::{AnyLaunch, Attach, Editor};
 use super::{address, assert_nothing_left, lease, signal, state};
 use crate::sandbox::{Background, Sandbox, eventually};
 
 /// How long something may take that is not ours: a build, an end.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Elements of the program's big value.
-const ROWS: usize = 10_000;
 
 /// A program that does what its first argument says.
 const PROGRAM: &str = r#"package main
@@ -78,7 +74,7 @@ func TestAdd(t *testing.T) {
 "#;
 
 /// The program, with the real tools.
-fn program() -> Sandbox {
+pub(super) fn program() -> Sandbox {
     let sandbox = Sandbox::new().write("main.go", PROGRAM).write("main_test.go", TESTS).with_tools();
     let sandbox = sandbox.limit(Duration::from_secs(600));
     sandbox.burrow(["up", "--only", "tools"]).exits(0);
@@ -86,7 +82,7 @@ fn program() -> Sandbox {
 }
 
 /// Builds the program as a debugger wants it; where it lies.
-fn built(sandbox: &Sandbox) -> Utf8PathBuf {
+pub(super) fn built(sandbox: &Sandbox) -> Utf8PathBuf {
     let binary = sandbox.workspace().join("target-program");
     let mut build = sandbox.command("go");
     build.args(["build", "-gcflags=all=-N -l", "-o"]).arg(&binary).arg(".");
@@ -340,45 +336,6 @@ fn adopted_dlv_is_not_ours() {
     assert_nothing_left(&sandbox);
     sandbox.burrow(["debug", "lease", "--to", &format!("unix:{}/none.sock", sandbox.root())]).exits(1).tells("BUR510");
     sandbox.burrow(["debug", "lease", "--to", "nonsense"]).exits(2);
-}
-
-/// A value of more than a megabyte on the wire, a panic, and what the program prints all come to the client.
-#[test]
-fn values_panics_and_output_arrive() {
-    let sandbox = program();
-    let binary = built(&sandbox);
-    let session = |word: &str, functions: &[&str]| {
-        let mut editor = Editor::connect(address(&lease(&sandbox)));
-        editor.launch(json!({ "mode": "exec", "program": binary, "args": [word] }));
-        editor.run_to(functions);
-        editor
-    };
-    let mut editor = session("big", &["main.show"]);
-    let stopped = editor.stopped();
-    let frame = editor.frame(&stopped);
-    let rows = json!({ "expression": "rows", "frameId": frame.id, "context": "watch" });
-    let rows = editor.call::<Evaluate>(&rows).expect("a value").variables_reference;
-    let all = json!({ "variablesReference": rows, "filter": "indexed", "start": 0, "count": ROWS });
-    let rows = editor.call::<AnyVariables>(&all).expect("its elements").variables;
-    let expected = (0..ROWS).map(|number| format!("\"row {number} {}\"", "burrow".repeat(10)));
-    assert!(rows.iter().map(|row| row.value.clone()).eq(expected), "{} rows, {:?} ...", rows.len(), rows.first());
-    editor.disconnect(true);
-
-    let mut editor = session("panic", &[]);
-    let stopped = editor.stopped();
-    assert_eq!(stopped.reason, "exception");
-    assert!(stopped.text.contains("broken on purpose"), "{stopped:?}");
-    editor.disconnect(true);
-
-    let mut editor = session("print", &[]);
-    editor.wait_for("terminated", |event| matches!(event, Event::Terminated).then_some(()));
-    for (category, text) in [("stdout", "to standard output\n"), ("stderr", "to standard error\n")] {
-        let said: String =
-            editor.output().iter().filter(|output| output.category == category).map(|output| &*output.output).collect();
-        assert_eq!(said, text, "{category}");
-    }
-    editor.disconnect(true);
-    assert_nothing_left(&sandbox);
 }
 
 /// What the program starts in sessions of its own ends with the lease.

@@ -9,13 +9,14 @@ use burrow_protocol::debug::{LeaseEndpoint, LeaseStatus};
 use serde_json::{Value, json};
 
 use super::assert_nothing_left;
+use crate::debug::output::log;
 use crate::sandbox::Sandbox;
 
 /// How long an editor waits: a build with a cold cache is in it.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A program that ticks until the file `stop` is there.
-fn ticking(version: &str) -> String {
+pub(super) fn ticking(version: &str) -> String {
     format!(
         "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\t\"time\"\n)\n\nfunc tick(count int) {{\n\
          \tversion := \"{version}\"\n\tfmt.Println(version, count) // here\n}}\n\nfunc main() {{\n\
@@ -31,30 +32,35 @@ fn sandbox() -> Sandbox {
 }
 
 fn lease(sandbox: &Sandbox) -> Editor {
+    named_lease(sandbox).1
+}
+
+/// A lease's name, and a client of it.
+fn named_lease(sandbox: &Sandbox) -> (String, Editor) {
     let lease: LeaseStatus = sandbox.burrow(["debug", "lease", "--json"]).exits(0).parse();
     let LeaseEndpoint::Port { port } = lease.endpoint else { panic!("{:?}", lease.endpoint) };
-    Editor::connect(port)
+    (lease.id, Editor::connect(port))
 }
 
 /// A debug client that keeps all it was told.
-struct Editor {
+pub(super) struct Editor {
     stream: TcpStream,
     buffer: Vec<u8>,
     seq: u32,
     /// Everything that came, in order.
-    heard: Vec<Value>,
+    pub(super) heard: Vec<Value>,
     /// How much of it was waited for already.
     passed: usize,
 }
 
 impl Editor {
-    fn connect(port: u16) -> Self {
+    pub(super) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_nodelay(true).expect("nodelay");
         Self { stream, buffer: Vec::new(), seq: 0, heard: Vec::new(), passed: 0 }
     }
 
-    fn send(&mut self, command: &str, arguments: &Value) -> u32 {
+    pub(super) fn send(&mut self, command: &str, arguments: &Value) -> u32 {
         self.seq += 1;
         let message = json!({ "seq": self.seq, "type": "request", "command": command, "arguments": arguments });
         let body = message.to_string();
@@ -63,7 +69,7 @@ impl Editor {
     }
 
     /// The next message that `wanted` says yes to; what comes before it is passed over.
-    fn wait(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn wait(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
             while let Some(message) = self.heard.get(self.passed) {
@@ -96,11 +102,11 @@ impl Editor {
         }
     }
 
-    fn event(&mut self, name: &str) -> Value {
+    pub(super) fn event(&mut self, name: &str) -> Value {
         self.wait(name, |message| message["event"] == name)
     }
 
-    fn console(&mut self, text: &str) -> Value {
+    pub(super) fn console(&mut self, text: &str) -> Value {
         self.wait(text, |message| {
             message["event"] == "output"
                 && message["body"]["output"].as_str().is_some_and(|output| output.contains(text))
@@ -113,13 +119,13 @@ impl Editor {
         self.wait(command, |message| message["request_seq"] == seq)
     }
 
-    fn done(&mut self, command: &str, arguments: &Value) -> Value {
+    pub(super) fn done(&mut self, command: &str, arguments: &Value) -> Value {
         let answer = self.call(command, arguments);
         assert_eq!(answer["success"], true, "{answer}");
         answer["body"].clone()
     }
 
-    fn launch(&mut self, sandbox: &Sandbox, more: &Value) -> u32 {
+    pub(super) fn launch(&mut self, sandbox: &Sandbox, more: &Value) -> u32 {
         self.done("initialize", &json!({ "clientID": "test", "adapterID": "go", "linesStartAt1": true }));
         let mut arguments = json!({
             "mode": "debug", "program": sandbox.workspace(), "cwd": sandbox.workspace(), "outputMode": "remote",
@@ -131,13 +137,17 @@ impl Editor {
     }
 
     /// What an editor says after `initialized`: its breakpoints, and that they are all.
-    fn configure(&mut self, sandbox: &Sandbox, stops: bool) {
+    pub(super) fn configure(&mut self, sandbox: &Sandbox, stops: bool) {
+        self.breakpoints(sandbox, stops);
+        self.done("configurationDone", &json!({}));
+    }
+
+    fn breakpoints(&mut self, sandbox: &Sandbox, stops: bool) {
         let text = sandbox.read("main.go").expect("main.go");
         let line = text.lines().position(|line| line.contains("// here")).expect("the line") + 1;
         let breakpoints = if stops { vec![json!({ "line": line })] } else { Vec::new() };
         let source = json!({ "path": sandbox.workspace().join("main.go") });
         self.done("setBreakpoints", &json!({ "source": source, "breakpoints": breakpoints }));
-        self.done("configurationDone", &json!({}));
     }
 
     /// The value of `version` where the program stands.
@@ -160,17 +170,20 @@ impl Editor {
 #[test]
 fn a_session_lives_through_changes() {
     let sandbox = sandbox();
-    let mut editor = lease(&sandbox);
+    let (lease, mut editor) = named_lease(&sandbox);
     editor.launch(&sandbox, &json!({ "reload": true }));
     editor.event("initialized");
     editor.configure(&sandbox, false);
-    editor.console("one");
+    editor.console("one 0");
 
     // It runs: at once.
     sandbox.change("main.go", &ticking("two"));
     editor.console("built again; restarting");
     editor.event("initialized");
-    editor.configure(&sandbox, true);
+    editor.configure(&sandbox, false);
+    // What the next program prints comes as the first one's did.
+    editor.console("two 0");
+    editor.breakpoints(&sandbox, true);
     assert_eq!(editor.version(), "\"two\"");
 
     // It stands at a breakpoint: when it is let go on. A mistake before that is told, and changes nothing.
@@ -214,6 +227,8 @@ fn a_session_lives_through_changes() {
     assert!(!editor.heard.iter().any(|message| message["event"] == "terminated"), "the session went on");
     drop(editor);
     assert_nothing_left(&sandbox);
+    let log = log(&sandbox, &lease);
+    assert!(log.contains("one 0\n") && log.contains("two 0\n"), "{log}");
     assert!(!sandbox.read("main.go").expect("main.go").is_empty());
     let left = sandbox.workspace().read_dir_utf8().expect("workspace").flatten();
     let left: Vec<_> =
@@ -293,4 +308,43 @@ fn only_those_who_ask_are_reloaded() {
     super::ended(dev);
     drop(editor);
     assert_nothing_left(&sandbox);
+}
+
+/// Without a debugger the program is ended and started anew, in the one session: dlv itself restarts no such program.
+#[test]
+fn a_program_without_a_debugger_is_started_anew() {
+    let sandbox = sandbox();
+    let (lease, mut editor) = named_lease(&sandbox);
+    let launch = editor.launch(&sandbox, &json!({ "noDebug": true, "reload": true }));
+    editor.wait("the answer", |message| message["request_seq"] == launch && message["success"] == true);
+    editor.console("one 0");
+
+    // A mistake changes nothing.
+    sandbox.change("main.go", &ticking("two").replace("version :=", "version = "));
+    editor.console("Build Error: go build");
+    editor.console("one ");
+    sandbox.change("main.go", &ticking("two"));
+    editor.console("built again; restarting");
+    editor.console("two 0");
+    let running = |sandbox: &Sandbox| {
+        let binary = |process: &str| process.contains("/bin/") && process.ends_with("workspace");
+        sandbox.processes().into_iter().filter(|process| binary(&process.command)).count()
+    };
+    assert_eq!(running(&sandbox), 1, "the old one has ended: {:?}", sandbox.processes());
+
+    // It ends by itself: the session does not. The client may start it again, too.
+    sandbox.change("stop", "");
+    editor.console("the program has ended with exit code 3; it is started again by the next change");
+    std::fs::remove_file(sandbox.workspace().join("stop")).expect("remove");
+    editor.done("restart", &json!({}));
+    editor.console("two 0");
+    sandbox.change("main.go", &ticking("three"));
+    editor.console("three 0");
+
+    editor.done("disconnect", &json!({ "terminateDebuggee": true }));
+    assert!(editor.heard.iter().all(|message| message["request_seq"].as_u64() < Some(1 << 32)), "{:#?}", editor.heard);
+    drop(editor);
+    assert_nothing_left(&sandbox);
+    let log = log(&sandbox, &lease);
+    assert!(["one 0\n", "two 0\n", "three 0\n"].iter().all(|line| log.contains(line)), "{log}");
 }

@@ -50,6 +50,11 @@ impl Proxy {
         }
     }
 
+    /// Publishes a module that is one program.
+    pub(super) fn publish_main(&self, module: &str, version: &str, main: &str) {
+        self.publish_module(module, version, &[("main.go".to_owned(), main)]);
+    }
+
     fn publish_module(&self, module: &str, version: &str, files: &[(String, &str)]) {
         let folder = self.path().join(module).join("@v");
         let go_mod = format!("module {module}\n\ngo 1.18\n");

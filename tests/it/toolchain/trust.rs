@@ -134,6 +134,27 @@ fn two_daemons_share_a_store() {
     assert_eq!(left, 0, "nothing half-written is left");
 }
 
+/// What the compatibility table does not know, the checksum database does: a full verification asks it.
+#[test]
+fn full_verification_asks_the_checksum_database() {
+    const MODULE: &str = "golang.org/x/sync";
+    let mut pins = super::proxy::tools("v1.0.0");
+    pins["sync"] = serde_json::json!({ "package": MODULE, "version": "v0.22.0" });
+    let proxy = Proxy::with(&["v1.0.0"]);
+    proxy.publish_main(MODULE, "v0.22.0", GENUINE);
+    // From a proxy that serves another program under that name, and nobody asked the database.
+    let sandbox = workspace(&proxy, "v1.0.0").limit(LONG).setting("tools", pins);
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    let run = sandbox.burrow(["tools", "verify", "--full"]).exits(0);
+    run.tells("sync: nobody vouches for golang.org/x/sync@v0.22.0");
+    let sandbox = sandbox.online().env("GOSUMDB", "sum.golang.org").env("GONOSUMDB", super::proxy::HOST);
+    let sandbox = sandbox.env("GONOPROXY", "none");
+    let run = sandbox.burrow(["tools", "verify", "--full"]).exits(1).tells("[BUR406 checksum-mismatch]");
+    let run = run.tells("from which the installed sync was built").tells("by the checksum database");
+    assert!(!run.stdout().contains("verified by"), "{}", run.whole());
+    sandbox.burrow(["tools", "list"]).exits(3).says("sync       v0.22.0  drifted     its binary was changed");
+}
+
 /// A binary that is not what its sources give is found by building it again, and replaced.
 #[test]
 fn deep_verification_builds_again() {

@@ -613,6 +613,11 @@ export type ReadDebugLogParams = {
   id: string;
   /** The first byte wanted. */
   offset: SafeInt;
+  /**
+   * Which start of the debug adapter within the lease, from 1 (so is 0); `offset` counts within it. There is more
+   * than one where a program without a debugger is reloaded.
+   */
+  attempt: number;
 };
 
 /** Params of `burrow/hooks/readLog`. */
@@ -1214,6 +1219,8 @@ export interface Requests {
   "burrow/toolchain/cancel": { params: AwaitOperationParams; result: Done };
   /** Queues a build of the installed tools in empty caches, which must give the same binaries. */
   "burrow/toolchain/rebuild": { params: ToolsParams; result: StartedOperation };
+  /** Queues a question to the checksum database about the installed tools that the compatibility table does not know. */
+  "burrow/toolchain/checkSums": { params: ToolsParams; result: StartedOperation };
   /** Checks the installed tools. */
   "burrow/toolchain/verify": { params: VerifyParams; result: ToolsReport };
   /** Makes the generation before the active one active. */

@@ -23,13 +23,16 @@ pub(crate) struct Args {
     /// Print what TOOL needs to reach the ports of this container: flags, a command or a configuration
     #[arg(long = "for", value_name = "TOOL")]
     tool: Option<Tool>,
+    /// Only this port [default: all; an editor gets the one that is leased, else the first]
+    #[arg(long, requires = "tool", value_name = "PORT")]
+    port: Option<u16>,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let client = context.connect_unbound(Start::Never).await?;
     let status = client.call::<ModelStatus>(NoParams {}).await?;
     if let Some(tool) = args.tool {
-        let recipe = recipe(tool, &place(&status, context)?);
+        let recipe = recipe(tool, &place(&status, args.port, context)?);
         if context.printer.is_json() {
             context.printer.json(&recipe);
         } else {
@@ -46,18 +49,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-fn place(status: &Status, context: &Context) -> Result<Place> {
+fn place(status: &Status, wanted: Option<u16>, context: &Context) -> Result<Place> {
     let settings = devcontainer::read(context.workspace());
     let first = status.ports.first().context("the daemon has no debug ports")?.port;
     let last = status.ports.last().map_or(first, |port| port.port);
     // The one that waits for an editor, where one does.
     let leased = status.ports.iter().find(|port| port.state == PortState::Leased).map(|port| port.port);
     let line = |path: &str| fs_err::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    let port = leased.unwrap_or(first);
+    let port = wanted.or(leased).unwrap_or(first);
     let around = &status.surroundings;
     let published = around.published.iter().find(|published| published.port == port);
     Ok(Place {
-        ports: (first, last),
+        ports: wanted.map_or((first, last), |port| (port, port)),
         port,
         workspace: context.workspace().to_string(),
         workspace_outside: container::to_host(&around.mounts, context.workspace().as_str()),

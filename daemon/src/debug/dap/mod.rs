@@ -5,6 +5,7 @@
 
 pub mod client; // one conversation: requests, answers, events
 pub mod codec; // bytes <-> messages
+pub mod stream; // a side of a conversation as it comes
 pub mod types; // the messages that we use
 
 /// What a debug client's stream begins with, and a web page's or a probe's does not.

@@ -12,6 +12,7 @@
 //! everything else passes byte for byte.
 
 mod phase; // pure: where a session stands
+mod undebugged; // a session without a debugger
 mod wish; // pure: what a launch says of reloading
 
 use std::io;
@@ -20,14 +21,17 @@ use std::sync::Arc;
 use burrow_protocol::settings::WhenStopped;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpStream, UnixStream, unix};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec::{self, Frame};
-use super::relay::RelayEnd;
+use super::dap::stream::Stream;
+use super::printed::Printed;
+use super::relay::{Conversation, RelayEnd};
+use super::upstream::{Adapter, FromAdapter, ToAdapter};
 use crate::coded::with_causes;
 use crate::durable;
 use crate::rebuild::{Rebuild, RebuildOrder, Rebuilds};
@@ -59,6 +63,8 @@ pub(super) struct Reloads {
     pub(super) when_stopped: WhenStopped,
     /// Where the program lies; its own.
     pub(super) folder: Utf8PathBuf,
+    /// Ends dlv with its program and starts another, which is sent; dropped where there is none.
+    pub(super) again: mpsc::Sender<oneshot::Sender<Adapter>>,
 }
 
 impl std::fmt::Debug for Reloads {
@@ -90,7 +96,7 @@ impl Held {
 }
 
 /// Serves a session from its launch to its end.
-pub(super) async fn serve(client: TcpStream, dlv: UnixStream, held: Held, reloads: &Reloads) -> RelayEnd {
+pub(super) async fn serve(conversation: Conversation, held: Held, reloads: &Reloads) -> RelayEnd {
     let Held { wish, rest } = held;
     let mut env = reloads.env.clone();
     for (name, value) in &wish.env {
@@ -109,70 +115,130 @@ pub(super) async fn serve(client: TcpStream, dlv: UnixStream, held: Held, reload
     });
     let name = wish.cwd.join(&wish.package);
     let name = name.canonicalize_utf8().unwrap_or(name);
-    let (from_client, to_client) = client.into_split();
-    let (from_dlv, to_dlv) = dlv.into_split();
-    let mut relay = Relaying {
-        session: Session::new(wish.when_stopped.unwrap_or(reloads.when_stopped)),
-        program: reloads.folder.join(name.file_name().unwrap_or("program")),
-        newer: None,
-        exit_code: None,
-        next: OWN,
-        wish,
-        to_client,
-        to_dlv,
+    let program = Program { path: reloads.folder.join(name.file_name().unwrap_or("program")), newer: None };
+    let Conversation { from_client, to_client, from_dlv: mut dlv, to_dlv, printed } = conversation;
+    let mut client = Stream::new(from_client, rest);
+    let end = if wish.debugs {
+        let mut relay = Relaying {
+            session: Session::new(wish.when_stopped.unwrap_or(reloads.when_stopped)),
+            program,
+            exit_code: None,
+            next: OWN,
+            wish,
+            to_client: Client(to_client),
+            to_dlv,
+            printed,
+        };
+        relay.run(&mut client, &mut dlv, &mut builds).await
+    } else {
+        undebugged::serve(wish, program, client, Client(to_client), (dlv, to_dlv, printed), builds, &reloads.again)
+            .await
     };
-    let mut client = Half { reader: from_client, buffer: rest };
-    let mut dlv = Half { reader: from_dlv, buffer: BytesMut::new() };
-    let end = relay.run(&mut client, &mut dlv, &mut builds).await;
     end.unwrap_or_else(|error| {
         tracing::debug!(%error, "a session that reloads broke");
         RelayEnd::ClientLeft
     })
 }
 
-/// One side of the conversation that is read.
-struct Half<R> {
-    reader: R,
-    buffer: BytesMut,
+/// The program that dlv runs, and what it runs next.
+struct Program {
+    path: Utf8PathBuf,
+    /// A newer one, built and not yet in its place.
+    newer: Option<Utf8PathBuf>,
 }
 
-impl<R: tokio::io::AsyncRead + Unpin> Half<R> {
-    /// The next message; `None` at the end. May be dropped and called again.
-    async fn next(&mut self) -> io::Result<Option<Frame>> {
-        loop {
-            if let Some(frame) = codec::take_frame(&mut self.buffer).map_err(io::Error::other)? {
-                return Ok(Some(frame));
+impl Program {
+    /// A newer one is there.
+    async fn is_renewed_by(&mut self, file: Utf8PathBuf) {
+        if let Some(older) = self.newer.replace(file) {
+            remove(older).await;
+        }
+    }
+
+    /// Puts the newer program in the place of the one that dlv knows: it runs the file at that path.
+    async fn swap(&mut self, client: &mut Client) -> io::Result<bool> {
+        let Some(newer) = self.newer.take() else { return Ok(true) };
+        let program = self.path.clone();
+        let swapped = spawn_blocking(move || {
+            if let Some(folder) = program.parent() {
+                durable::create_dir(folder)?;
             }
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(None);
+            durable::rename(&newer, &program)
+        });
+        match swapped.await.map_err(io::Error::other)? {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                client.tell("stderr", &format!("{}\n", with_causes(&error))).await?;
+                Ok(false)
             }
         }
+    }
+}
+
+/// The way to the client.
+struct Client(OwnedWriteHalf);
+
+impl Client {
+    /// Text for the debug console.
+    async fn tell(&mut self, category: &str, text: &str) -> io::Result<()> {
+        let body = json!({ "category": category, "output": text });
+        self.say(&json!({ "seq": 0, "type": "event", "event": "output", "body": body })).await
+    }
+
+    async fn refuse(&mut self, launch: &Value, why: &str) -> io::Result<()> {
+        let error = json!({ "id": FAILED_TO_LAUNCH, "format": why });
+        self.say(&json!({
+            "seq": 0, "type": "response", "request_seq": launch["seq"], "command": "launch",
+            "success": false, "message": "Failed to launch", "body": { "error": error },
+        }))
+        .await
+    }
+
+    async fn say(&mut self, message: &Value) -> io::Result<()> {
+        self.0.write_all(&encode(message)?).await
+    }
+
+    /// Passes on what was printed before what dlv says now.
+    async fn catch_up(&mut self, printed: &mut Option<Printed>) -> io::Result<()> {
+        match printed {
+            Some(printed) => printed.catch_up(&mut self.0).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits until more was printed. May be dropped and called again.
+async fn grown(printed: &mut Option<Printed>) -> &mut Printed {
+    match printed {
+        Some(printed) => {
+            printed.grown().await;
+            printed
+        }
+        None => std::future::pending().await,
     }
 }
 
 struct Relaying {
     session: Session,
     wish: Wish,
-    /// The program that dlv runs.
-    program: Utf8PathBuf,
-    /// A newer one, built and not yet in its place.
-    newer: Option<Utf8PathBuf>,
+    program: Program,
     /// What dlv said of the program's end.
     exit_code: Option<i64>,
     /// The number of the next request of our own.
     next: i64,
-    to_client: OwnedWriteHalf,
-    to_dlv: unix::OwnedWriteHalf,
+    to_client: Client,
+    to_dlv: ToAdapter,
+    printed: Option<Printed>,
 }
 
 impl Relaying {
     async fn run(
         &mut self,
-        client: &mut Half<OwnedReadHalf>,
-        dlv: &mut Half<unix::OwnedReadHalf>,
+        client: &mut Stream<OwnedReadHalf>,
+        dlv: &mut Stream<FromAdapter>,
         builds: &mut Rebuilds,
     ) -> io::Result<RelayEnd> {
-        self.tell("stdout", &format!("Building {}\n", self.wish.package)).await?;
+        self.to_client.tell("stdout", &format!("Building {}\n", self.wish.package)).await?;
         let mut building = true;
         loop {
             tokio::select! {
@@ -183,11 +249,15 @@ impl Relaying {
                 frame = dlv.next() => match frame {
                     Ok(Some(frame)) => self.dlv_said(&frame).await?,
                     Ok(None) | Err(_) => {
+                        self.to_client.catch_up(&mut self.printed).await?;
                         // The client hears of it by the end of the stream.
-                        self.to_client.shutdown().await?;
+                        self.to_client.0.shutdown().await?;
                         return Ok(if self.session.phase() == Phase::Over { RelayEnd::ClientLeft } else { RelayEnd::DlvLeft });
                     }
                 },
+                printed = grown(&mut self.printed) => {
+                    printed.pass(&mut self.to_client.0).await?;
+                }
                 build = builds.recv(), if building => match build {
                     Some(build) => self.build(build).await?,
                     None => building = false,
@@ -199,20 +269,18 @@ impl Relaying {
     async fn build(&mut self, build: Rebuild) -> io::Result<()> {
         match build {
             Rebuild::Built(file) => {
-                if let Some(older) = self.newer.replace(file) {
-                    remove(older).await;
-                }
+                self.program.is_renewed_by(file).await;
                 self.step(Input::Built).await
             }
             Rebuild::Failed { command, output } => {
-                self.tell("stderr", &format!("Build Error: {command}\n{output}\n")).await?;
+                self.to_client.tell("stderr", &format!("Build Error: {command}\n{output}\n")).await?;
                 if self.session.phase() == Phase::Building {
                     let why = "Failed to launch: Build error: Check the debug console for details.";
                     self.refuse_launch(why).await?;
                 }
                 Ok(())
             }
-            Rebuild::Told(text) => self.tell("console", &format!("{text}\n")).await,
+            Rebuild::Told(text) => self.to_client.tell("console", &format!("{text}\n")).await,
         }
     }
 
@@ -225,17 +293,18 @@ impl Relaying {
             "restart" => {
                 self.step(Input::Restart).await?;
                 // It cannot build what it was given as a binary.
-                message["arguments"] = self.wish.restart(&self.program);
+                message["arguments"] = self.wish.restart(&self.program.path);
                 return self.to_dlv.write_all(&encode(&message)?).await;
             }
             "continue" => {
                 let actions = self.session.step(Input::Continue);
                 if actions.contains(&Action::Answer) {
-                    self.say(&json!({
-                        "seq": 0, "type": "response", "request_seq": message["seq"], "command": "continue",
-                        "success": true, "body": { "allThreadsContinued": true },
-                    }))
-                    .await?;
+                    self.to_client
+                        .say(&json!({
+                            "seq": 0, "type": "response", "request_seq": message["seq"], "command": "continue",
+                            "success": true, "body": { "allThreadsContinued": true },
+                        }))
+                        .await?;
                     return self.act(actions).await;
                 }
             }
@@ -246,7 +315,7 @@ impl Relaying {
 
     async fn dlv_said(&mut self, frame: &Frame) -> io::Result<()> {
         let Ok(message) = serde_json::from_slice::<Value>(frame.body()) else {
-            return self.to_client.write_all(frame.whole()).await;
+            return self.to_client.0.write_all(frame.whole()).await;
         };
         let before = self.session.phase();
         let input = match (message["type"].as_str(), message["command"].as_str(), message["event"].as_str()) {
@@ -279,8 +348,11 @@ impl Relaying {
             (None, phase) if message["event"] == "exited" => phase != Phase::Over,
             _ => false,
         };
+        if matches!(input, Some(Input::Stops | Input::Ends)) || message["event"] == "exited" {
+            self.to_client.catch_up(&mut self.printed).await?;
+        }
         if !hidden {
-            self.to_client.write_all(frame.whole()).await?;
+            self.to_client.0.write_all(frame.whole()).await?;
         }
         match input {
             Some(input) => self.step(input).await,
@@ -290,7 +362,9 @@ impl Relaying {
 
     async fn refused(&mut self, message: &Value) -> io::Result<()> {
         let why = message["body"]["error"]["format"].as_str().or(message["message"].as_str()).unwrap_or_default();
-        self.tell("stderr", &format!("dlv does not restart the program: {why}; starting a new session\n")).await?;
+        self.to_client
+            .tell("stderr", &format!("dlv does not restart the program: {why}; starting a new session\n"))
+            .await?;
         self.step(Input::Refused).await
     }
 
@@ -300,7 +374,7 @@ impl Relaying {
         if stopped && actions.contains(&Action::Restart) {
             // The client shows it as stopped, and did not ask for what comes.
             let body = json!({ "threadId": 1, "allThreadsContinued": true });
-            self.say(&json!({ "seq": 0, "type": "event", "event": "continued", "body": body })).await?;
+            self.to_client.say(&json!({ "seq": 0, "type": "event", "event": "continued", "body": body })).await?;
         }
         self.act(actions).await
     }
@@ -309,39 +383,43 @@ impl Relaying {
         for action in actions {
             match action {
                 Action::Launch => {
-                    if self.swap().await? {
-                        let launch = encode(&self.wish.to_dlv(&self.program))?;
+                    if self.program.swap(&mut self.to_client).await? {
+                        let launch = encode(&self.wish.to_dlv(&self.program.path))?;
                         self.to_dlv.write_all(&launch).await?;
                     } else {
                         self.refuse_launch("Failed to launch: the program could not be put in its place").await?;
                     }
                 }
                 Action::Restart => {
-                    self.swap().await?;
-                    self.tell("console", "built again; restarting\n").await?;
-                    let arguments = self.wish.restart(&self.program);
+                    self.program.swap(&mut self.to_client).await?;
+                    self.to_client.tell("console", "built again; restarting\n").await?;
+                    let arguments = self.wish.restart(&self.program.path);
                     let request =
                         json!({ "seq": self.next, "type": "request", "command": "restart", "arguments": arguments });
                     self.next += 1;
                     self.to_dlv.write_all(&encode(&request)?).await?;
                 }
                 Action::Swap => {
-                    self.swap().await?;
+                    self.program.swap(&mut self.to_client).await?;
                 }
-                Action::TellWaits => self.tell("console", "built again; it is restarted when you continue\n").await?,
+                Action::TellWaits => {
+                    self.to_client.tell("console", "built again; it is restarted when you continue\n").await?;
+                }
                 Action::TellAsk => {
-                    self.tell("console", "built again; restart the session to run it\n").await?;
+                    self.to_client.tell("console", "built again; restart the session to run it\n").await?;
                     // For an editor that asks in a way of its own; others have the line above.
-                    self.say(&json!({ "seq": 0, "type": "event", "event": BUILT, "body": {} })).await?;
+                    self.to_client.say(&json!({ "seq": 0, "type": "event", "event": BUILT, "body": {} })).await?;
                 }
                 Action::TellEnded => {
                     let code = self.exit_code.take().map(|code| format!(" with exit code {code}")).unwrap_or_default();
                     let text = format!("the program has ended{code}; it is started again by the next change\n");
-                    self.tell("console", &text).await?;
+                    self.to_client.tell("console", &text).await?;
                 }
                 Action::AskForNewSession => {
                     let body = json!({ "restart": true });
-                    self.say(&json!({ "seq": 0, "type": "event", "event": "terminated", "body": body })).await?;
+                    self.to_client
+                        .say(&json!({ "seq": 0, "type": "event", "event": "terminated", "body": body }))
+                        .await?;
                 }
                 // The one who heard the wish has answered it.
                 Action::Answer => {}
@@ -350,49 +428,11 @@ impl Relaying {
         Ok(())
     }
 
-    /// Puts the newer program in the place of the one that dlv knows: it runs the file at that path.
-    async fn swap(&mut self) -> io::Result<bool> {
-        let Some(newer) = self.newer.take() else { return Ok(true) };
-        let program = self.program.clone();
-        let swapped = spawn_blocking(move || {
-            if let Some(folder) = program.parent() {
-                durable::create_dir(folder)?;
-            }
-            durable::rename(&newer, &program)
-        });
-        match swapped.await.map_err(io::Error::other)? {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                self.tell("stderr", &format!("{}\n", with_causes(&error))).await?;
-                Ok(false)
-            }
-        }
-    }
-
     async fn refuse_launch(&mut self, why: &str) -> io::Result<()> {
-        let error = json!({ "id": FAILED_TO_LAUNCH, "format": why });
-        self.say(&json!({
-            "seq": 0, "type": "response", "request_seq": self.wish.launch["seq"], "command": "launch",
-            "success": false, "message": "Failed to launch", "body": { "error": error },
-        }))
-        .await?;
-        self.step_over();
-        Ok(())
-    }
-
-    fn step_over(&mut self) {
+        self.to_client.refuse(&self.wish.launch, why).await?;
         // Nothing follows from it.
         let _ = self.session.step(Input::NotLaunched);
-    }
-
-    /// Text for the debug console.
-    async fn tell(&mut self, category: &str, text: &str) -> io::Result<()> {
-        let body = json!({ "category": category, "output": text });
-        self.say(&json!({ "seq": 0, "type": "event", "event": "output", "body": body })).await
-    }
-
-    async fn say(&mut self, message: &Value) -> io::Result<()> {
-        self.to_client.write_all(&encode(message)?).await
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@ use burrow_protocol::settings::WhenStopped;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
+use crate::debug::launch::forget_remote_output;
+
 /// A launch that is to reload.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wish {
@@ -19,6 +21,8 @@ pub(super) struct Wish {
     pub(super) flags: Vec<String>,
     /// The build's environment, on top of dlv's.
     pub(super) env: Vec<(String, Option<String>)>,
+    /// Whether it runs under a debugger.
+    pub(super) debugs: bool,
     /// What the client says of a program that stands at a breakpoint.
     pub(super) when_stopped: Option<WhenStopped>,
 }
@@ -38,7 +42,7 @@ pub(super) fn read(frame: &[u8], by_default: bool, cwd: &Utf8Path) -> Option<Wis
     let mode = arguments["mode"].as_str().filter(|mode| !mode.is_empty()).unwrap_or("debug");
     let debugs = arguments["noDebug"] != true;
     let package = arguments["program"].as_str().filter(|program| !program.is_empty())?;
-    if !wanted || !debugs || !matches!(mode, "debug" | "test") {
+    if !wanted || !matches!(mode, "debug" | "test") {
         return None;
     }
     let flags = match &arguments["buildFlags"] {
@@ -55,6 +59,7 @@ pub(super) fn read(frame: &[u8], by_default: bool, cwd: &Utf8Path) -> Option<Wis
         cwd: folder.map_or_else(|| cwd.to_owned(), |folder| cwd.join(folder)),
         flags,
         env,
+        debugs,
         when_stopped,
         launch,
     })
@@ -83,6 +88,7 @@ impl Wish {
                 arguments.remove(built);
             }
         }
+        forget_remote_output(&mut arguments);
         arguments["mode"] = json!("exec");
         arguments["program"] = json!(program);
         // Where dlv itself runs a package's tests.
@@ -140,7 +146,7 @@ mod tests {
             (json!({ "program": ".", "reload": false }), true, false, "this one does not want it"),
             (json!({ "program": ".", "mode": "test" }), true, true, "tests are built, too"),
             (json!({ "program": "./x", "mode": "exec", "reload": true }), false, false, "nobody knows how it is built"),
-            (json!({ "program": ".", "noDebug": true, "reload": true }), false, false, "dlv refuses to restart it"),
+            (json!({ "program": ".", "noDebug": true, "reload": true }), false, true, "it is started anew"),
             (json!({ "reload": true }), false, false, "nothing to build"),
             (json!("nonsense"), true, false, "nothing that we understand"),
         ] {
@@ -155,7 +161,7 @@ mod tests {
     fn what_dlv_is_told() {
         let arguments = json!({
             "program": "./cmd", "mode": "test", "reload": true, "buildFlags": "-tags='a b'", "output": "x",
-            "dlvCwd": "sub", "args": ["-v"], "stopOnEntry": true, "env": { "A": "1", "B": null },
+            "dlvCwd": "sub", "args": ["-v"], "stopOnEntry": true, "env": { "A": "1", "B": null }, "outputMode": "remote",
         });
         let wish = read(&launch(&arguments), false, "/w".into()).expect("a wish");
         assert_eq!((wish.cwd.as_str(), wish.flags.as_slice()), ("/w/sub", &["-tags=a b".to_owned()][..]));

@@ -84,6 +84,14 @@ impl Followers {
         follower.receive()
     }
 
+    /// Tells the connection of that number in [`Self::fds`] that the log has all that it asked for.
+    pub(super) fn flushed(&mut self, number: usize, output: u64) {
+        let Some(follower) = self.followers.get_mut(number) else { return };
+        follower.unsent.extend(control::to_line(&FromShim::Flushed(output)));
+        follower.told = follower.told.max(output);
+        follower.send();
+    }
+
     /// Tells how much output there is, if it has grown and not just been told. Forgets connections that are gone: their
     /// numbers have changed afterwards.
     pub(super) fn tell_output(&mut self, now: Duration, output: u64) {

@@ -83,16 +83,30 @@ impl Output {
         self.stdout.pipe.is_none() && self.stderr.pipe.is_none()
     }
 
-    /// Reads once from `stream` into the log.
-    pub(super) fn read(&mut self, stream: Stream) {
+    /// Reads once from `stream` into the log; how much.
+    pub(super) fn read(&mut self, stream: Stream) -> usize {
         let Self { stdout, stderr, mask, log, buffer } = self;
         let source = match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,
         };
-        match source.read(buffer) {
-            0 => {}
-            length => log.write(now_us(), stream, source.mask.feed(mask, &buffer[..length])),
+        let length = source.read(buffer);
+        if length > 0 {
+            log.write(now_us(), stream, source.mask.feed(mask, &buffer[..length]));
+        }
+        length
+    }
+
+    /// Reads what both streams hold into the log: a pipe holds no more than [`PIPE_BYTES`], however fast it is filled.
+    pub(super) fn flush(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut length = 0;
+            while length < PIPE_BYTES {
+                match self.read(stream) {
+                    0 => break,
+                    more => length += more,
+                }
+            }
         }
     }
 

@@ -219,7 +219,7 @@ impl Supervisor {
                 self.cancel(1);
             }
             Source::Output(stream) => {
-                self.output.read(stream);
+                let _length = self.output.read(stream);
                 if self.output.is_closed() {
                     self.step(Input::NoOutput);
                 }
@@ -227,7 +227,7 @@ impl Supervisor {
             Source::Listener => self.followers.accept(self.pid),
             Source::Follower(number) => {
                 for asked in self.followers.serve(number) {
-                    self.obey(asked);
+                    self.obey(number, asked);
                 }
             }
             Source::Terminal => {
@@ -238,8 +238,16 @@ impl Supervisor {
         }
     }
 
-    fn obey(&mut self, asked: ToShim) {
+    /// Does what the follower of that number asks.
+    fn obey(&mut self, number: usize, asked: ToShim) {
         match (asked, &mut self.terminal) {
+            (ToShim::Flush {}, _) => {
+                self.output.flush();
+                self.followers.flushed(number, self.output.log().end());
+                if self.output.is_closed() {
+                    self.step(Input::NoOutput);
+                }
+            }
             (ToShim::Cancel {}, _) => self.cancel(1),
             (ToShim::Input { text }, Some(terminal)) => terminal.type_in(&text),
             // A terminal that cannot be resized keeps its size.

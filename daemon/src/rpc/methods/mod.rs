@@ -57,6 +57,7 @@ table! {
     ToolchainAwait => toolchain::r#await::handle,
     ToolchainCancel => toolchain::cancel::handle,
     ToolchainRebuild => toolchain::rebuild::handle,
+    ToolchainCheckSums => toolchain::check_sums::handle,
     ToolchainVerify => toolchain::verify::handle,
     ToolchainRollback => toolchain::rollback::handle,
     DebugLease => debug::lease::handle,

@@ -6,5 +6,5 @@ use burrow_protocol::hooks::LogPiece;
 use crate::rpc::{Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: ReadDebugLogParams) -> Result<LogPiece> {
-    Ok(session.debug().read_log(params.id, params.offset).await?)
+    Ok(session.debug().read_log(params.id, params.attempt, params.offset).await?)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod r#await;
 pub(super) mod cancel;
+pub(super) mod check_sums;
 pub(super) mod list;
 pub(super) mod plan;
 pub(super) mod rebuild;
