@@ -20,7 +20,6 @@ import {
 } from "./launch";
 import { dapLease } from "./lease";
 import { Meeting } from "./meeting";
-import { restartByVsCode } from "./restart";
 
 /** Our debug type, and the Go extension's. */
 const OURS = "burrow";
@@ -62,9 +61,6 @@ export async function debugPackage(target: unknown): Promise<void> {
 
 /** Completes launch configurations, leases ports for them, and says where to connect. */
 export class Debugging {
-  /** The sessions that end only to begin anew. */
-  private readonly restarting = new Set<string>();
-
   constructor(
     private readonly daemon: Daemon,
     private readonly output: vscode.LogOutputChannel,
@@ -89,20 +85,12 @@ export class Debugging {
       vscode.debug.registerDebugConfigurationProvider(THEIRS, {
         resolveDebugConfigurationWithSubstitutedVariables: (folder, config) => this.lend(folder, config),
       }),
-      ...[OURS, THEIRS].map((type) =>
-        vscode.debug.registerDebugAdapterTrackerFactory(type, { createDebugAdapterTracker: (session) => this.track(session) }),
-      ),
       vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event }) => {
         if (event === BUILT) {
           this.askToRestart(session).catch((error: unknown) => showError(error, this.output));
         }
       }),
-      vscode.debug.onDidTerminateDebugSession((session) => {
-        // One that is restarted ends, too, and it may have another lease by then.
-        if (!this.restarting.delete(session.id)) {
-          void this.release(session);
-        }
-      }),
+      vscode.debug.onDidTerminateDebugSession((session) => void this.release(session)),
     );
   }
 
@@ -163,22 +151,6 @@ export class Debugging {
     }
   }
 
-  private track(session: vscode.DebugSession): vscode.DebugAdapterTracker | undefined {
-    const { [LEASE]: lease, outputMode, type } = session.configuration;
-    if (lease === undefined || outputMode !== "remote") {
-      return undefined;
-    }
-    return restartByVsCode(
-      () => this.restarting.add(session.id),
-      () => {
-        // For our own type VS Code asks `start` again. Of the Go extension's it knows the port, and goes there.
-        if (type === THEIRS) {
-          this.renew(session).catch((error: unknown) => showError(error, this.output));
-        }
-      },
-    );
-  }
-
   /** Where a configuration says `reload: { whenStopped: "ask" }`. To close the question is to go on in the old program. */
   private async askToRestart(session: vscode.DebugSession): Promise<void> {
     const message = `${session.name} was built again. Restart it now?`;
@@ -187,19 +159,10 @@ export class Debugging {
     }
   }
 
-  /** Another lease on the port of a session that is restarted. */
-  private async renew(session: vscode.DebugSession): Promise<void> {
-    await this.release(session);
-    const config = session.configuration as vscode.DebugConfiguration & Configuration;
-    const lease = await this.lease(config, session.workspaceFolder, Number(config.port));
-    config[LEASE] = lease.id;
-  }
-
-  private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined, port: number | null = null): Promise<LeaseStatus> {
+  private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined): Promise<LeaseStatus> {
     const root = this.root(folder);
     const cwd = config.request === "attach" ? root : buildFolder(config, root);
     const params = dapLease(this.workspaceOf(cwd, root), {
-      port,
       program: config.name,
       cwd,
       env: leaseEnvironment(config),

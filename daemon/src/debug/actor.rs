@@ -279,6 +279,6 @@ fn described(holder: Option<&Holder>) -> String {
         Some(Holder { name, pid: Some(pid) }) => format!("{name} (pid {pid})"),
         Some(Holder { name, pid: None }) => name.clone(),
         // In no table of the kernel: bound without listening.
-        None => "a process that does not listen, such as another Burrow,".to_owned(),
+        None => "a process that does not listen (another Burrow, say)".to_owned(),
     }
 }
