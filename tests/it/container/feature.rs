@@ -115,3 +115,29 @@ fn a_root_container_has_one_daemon() {
     container.up().exits(0);
     assert_eq!(container.sandbox().read("started").as_deref(), Some("x\nx\n"), "once each start");
 }
+
+/// The tool's markers lie in the home and outlive the container there. What was done for that container was not for this one.
+#[test]
+#[ignore = "slow: part of `make test-all`"]
+fn a_home_on_a_volume_makes_no_new_container_old() {
+    let hooks = ["postCreate", "postStart"];
+    let sandbox = hooks
+        .into_iter()
+        .fold(Sandbox::new().with_tools(), |sandbox, hook| sandbox.burrow_hook(hook, format!("echo x >>{hook}")));
+    let name = sandbox.root().file_name().unwrap().to_owned();
+    let home = format!("type=volume,source={name},target=/home/vscode");
+    let mut container = DevContainer::new(sandbox).with_mount(&home);
+    let counts = |container: &DevContainer| {
+        hooks.map(|hook| container.sandbox().read(hook).map_or(0, |text| text.lines().count()))
+    };
+    container.up().exits(0);
+    container.exec(["touch", "/home/vscode/kept"]).exits(0);
+    assert_eq!(counts(&container), [1, 1], "a new container");
+    docker_prints(["stop", "--time", "5", container.id()]);
+    container.up().exits(0);
+    assert_eq!(counts(&container), [1, 2], "another start of it");
+    container.rebuild().exits(0);
+    container.exec(["ls", "/home/vscode/kept"]).exits(0);
+    container.exec(["gopls", "version"]).exits(0);
+    assert_eq!(counts(&container), [2, 3], "another container with the same home");
+}
