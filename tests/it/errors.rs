@@ -64,9 +64,13 @@ fn broken_devcontainer_json() {
 
 #[test]
 fn devcontainer_json_with_a_value_of_the_wrong_kind() {
+    let sandbox = Sandbox::new().hook("postCreate", "echo ran >> ran").hook("postStart", 7);
+    up_tells(&sandbox, ErrorCode::ConfigValue, &["devcontainer.json", "postStartCommand"]);
+    assert_eq!(sandbox.read("ran").as_deref(), Some("ran\n"), "a mistake does not hide the rest");
+
     let sandbox = Sandbox::new().hook("postCreate", 7).hook("postStart", "echo ran >> ran");
     up_tells(&sandbox, ErrorCode::ConfigValue, &["devcontainer.json", "postCreateCommand"]);
-    assert_eq!(sandbox.read("ran").as_deref(), Some("ran\n"), "a mistake does not hide the rest");
+    assert_eq!(sandbox.read("ran"), None, "what comes after it waits until it is mended");
 }
 
 #[test]
