@@ -16,15 +16,12 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// A daemon starts many shims, and each begins with a fork and with relocations.
+/// A daemon starts many shims, and each begins with relocations.
 fn link() {
     let target = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
     if target("OS") != "linux" || target("ENV") != "gnu" {
         return;
     }
-    // With it the standard library starts a program in another folder by posix_spawn, which copies no page tables.
-    // A static program has only those functions of the C library that something asks for; the library asks weakly.
-    println!("cargo::rustc-link-arg=-Wl,-u,posix_spawn_file_actions_addchdir_np");
     // A quarter of a megabyte of relocations, read at each start, becomes a few KiB.
     if glibc().is_some_and(|version| version >= (2, 36)) {
         println!("cargo::rustc-link-arg=-Wl,-z,pack-relative-relocs");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
-        Some(first) if first == "shim" => burrow::process::shim_main(),
+        Some(first) if first == "shim" => burrow::process::shim_main(arguments),
         Some(first) if first == burrow::process::AFTER_ROLE => burrow::process::after_main(arguments),
         _ => burrow::cli::main(),
     }

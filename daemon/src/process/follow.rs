@@ -309,10 +309,11 @@ fn spawn(program: &Utf8Path, folder: &Utf8Path, run: &str) -> Result<Child, Proc
     Command::new(program)
         .arg0("burrow")
         .arg("shim")
+        // It goes there itself: so it can be started without a copy of our page tables, which a change of folder before
+        // the program begins takes in a static binary.
+        .arg(folder)
         .env_clear()
         .env(RUN_VARIABLE, run)
-        // So that whoever meets it in a list of processes can tell what it is for.
-        .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // It would keep our own standard error open for as long as the command runs.

@@ -18,6 +18,7 @@ mod supervise; // the loop
 mod terminal; // a pseudo terminal
 mod tree; // the processes: looking, signalling, reaping
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,9 +40,11 @@ use supervise::Supervisor;
 const OUTCOME_AGAIN: Duration = Duration::from_millis(250);
 const OUTCOME_TRIES: u32 = 120;
 
-/// The shim's role of the binary. Called before any thread exists.
+/// The shim's role of the binary. Called before any thread exists; of the arguments the first is the command's folder.
 #[must_use]
-pub fn shim_main() -> ExitCode {
+pub fn shim_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    // It is known by its folder, also before it has claimed it. What the claim says of one that is gone is enough.
+    let _ = arguments.next().map(rustix::process::chdir);
     // Names are for people; a shim without one works as well.
     let _ = rustix::thread::set_name(c"burrow-shim");
     // Refused only to one that leads its group already, as when it is started by hand.
