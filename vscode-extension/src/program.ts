@@ -86,18 +86,37 @@ export interface ProgramResult {
   stdout: string;
 }
 
-/** Runs `burrow ARGS` to its end. Fails with what it wrote to standard error. */
+/** What `burrow --json` prints where it fails. */
+interface PrintedError {
+  code: ErrorCode;
+  message: string;
+  hint?: string | null;
+}
+
+function printedError(stdout: string): PrintedError | undefined {
+  try {
+    const value = JSON.parse(stdout) as Partial<PrintedError> | null;
+    return value?.code !== undefined && value.message !== undefined ? { ...value, code: value.code, message: value.message } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs `burrow ARGS` to its end. Fails with what it says was wrong. */
 export function runProgram(program: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     execFile(program, args, { env, cwd, timeout: 30_000 }, (error, stdout, stderr) => {
       if (error === null) {
         resolve({ stopped: false, stdout });
-      } else if (stderr.includes(STOPPED_BY_USER)) {
-        resolve({ stopped: true, stdout });
-      } else {
-        const said = stderr.trim();
-        reject(new Error(`\`burrow ${args.join(" ")}\` failed: ${said === "" ? error.message : said}`));
+        return;
       }
+      const printed = printedError(stdout);
+      if (printed?.code === STOPPED_BY_USER || stderr.includes(STOPPED_BY_USER)) {
+        resolve({ stopped: true, stdout });
+        return;
+      }
+      const said = printed === undefined ? stderr.trim() : [`${printed.message} [${printed.code}]`, printed.hint ?? ""].join("\n").trim();
+      reject(new Error(`\`burrow ${args.join(" ")}\` failed: ${said === "" ? error.message : said}`));
     });
   });
 }
