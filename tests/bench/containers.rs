@@ -26,17 +26,20 @@ pub(crate) fn beside_the_reference(home: &Home, report: &mut Report) -> Result<(
     let container = Container::start(home.binary.as_str(), workspace.as_str())?;
 
     let cli = engine::cli(&cache);
-    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    let (mut bare, mut theirs, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=RUNS {
+        bare.push(container.exec(&["true"])?);
         theirs.push(container.reference(&cli, workspace.as_str())?);
-        ours.push(container.burrow(&["hook", "run", "--again", "postAttach"])?);
+        ours.push(container.exec(&["burrow", "hook", "run", "--again", "postAttach"])?);
     }
     // The first of each prepares what later ones find.
-    let (theirs, ours) = (Samples::of(theirs.into_iter().skip(1)), Samples::of(ours.into_iter().skip(1)));
-    let definition = "exec to exit of `devcontainer run-user-commands` with one postAttachCommand `true`";
+    let (bare, theirs, ours) = (&bare[1..], &theirs[1..], &ours[1..]);
+    report.median("bare `docker exec`", &Samples::of(bare.to_vec()), None, "exec to exit of `docker exec ID true`");
+    let (theirs, ours) = (Samples::pairs(theirs, bare), Samples::pairs(ours, bare));
+    let definition = "`devcontainer run-user-commands` with one postAttachCommand `true`, above the bare `docker exec` right before it";
     report.median("a hook, reference", &theirs, None, definition);
     let definition =
-        "exec to exit of `docker exec ID burrow hook run --again postAttach` of the same, in the same container";
+        "`docker exec ID burrow hook run --again postAttach` of the same, in the same container, above the same";
     report.median("a hook, Burrow", &ours, None, definition);
     let ratio = theirs.median() / ours.median();
     report.at_least("reference / Burrow", ratio, "times", 10.0, "the medians, taken in turn in one run");
@@ -78,8 +81,8 @@ impl Container {
         ]))
     }
 
-    fn burrow(&self, args: &[&str]) -> Result<Duration> {
-        time(program("docker").args(["exec", &self.id, "burrow"]).args(args))
+    fn exec(&self, command: &[&str]) -> Result<Duration> {
+        time(program("docker").args(["exec", &self.id]).args(command))
     }
 }
 
