@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::HooksContext;
-use super::engine::{Engine, Input};
+use super::engine::{Effect, Engine, Input};
 use super::error::HookError;
 use super::journal::{Journal, Opened};
 use super::messages::HookRequest;
@@ -50,11 +50,12 @@ impl HooksActor {
                 Some(request) = self.mailbox.recv() => Input::Request(request),
                 else => return,
             };
-            // Each turn wakes whoever waits for a change, and they ask: a question must not be a turn.
-            let is_question = input.is_question();
+            let effect = input.effect();
             engine.turn(input).await;
-            if !is_question {
-                engine.finish_turn().await;
+            match effect {
+                Effect::Nothing => {}
+                Effect::Output => engine.wake_followers(),
+                Effect::Turn => engine.finish_turn().await,
             }
         }
     }

@@ -50,13 +50,26 @@ pub(super) enum Input {
     WindowsChanged,
 }
 
+/// What follows from an input, once it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It was a question. Each turn wakes whoever waits for a change, and they ask: that must not be a turn.
+    Nothing,
+    /// There is output to be followed, and nothing else that is shown, or could start.
+    Output,
+    /// Anything.
+    Turn,
+}
+
 impl Input {
-    /// Whether it changes nothing.
-    pub(super) const fn is_question(&self) -> bool {
-        matches!(
-            self,
-            Self::Request(HookRequest::Status { .. } | HookRequest::Runs { .. } | HookRequest::Locate { .. })
-        )
+    pub(super) const fn effect(&self) -> Effect {
+        match self {
+            Self::Request(HookRequest::Status { .. } | HookRequest::Runs { .. } | HookRequest::Locate { .. }) => {
+                Effect::Nothing
+            }
+            Self::Report(Report::Started { .. }) => Effect::Output,
+            Self::Request(_) | Self::Report(_) | Self::SettingsChanged | Self::WindowsChanged => Effect::Turn,
+        }
     }
 }
 
@@ -264,6 +277,11 @@ impl Engine {
             self.stopping.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
         }
         while self.commands.try_join_next().is_some() {}
+        self.wake_followers();
+    }
+
+    /// Lets whoever waits for output look where its command stands.
+    pub(super) fn wake_followers(&self) {
         self.turned.send_replace(());
     }
 
