@@ -43,6 +43,8 @@ impl HooksActor {
         engine.finish_turn().await;
         loop {
             let input = tokio::select! {
+                // Whoever asks has changed files before: what was read of them counts for his request.
+                biased;
                 () = stop.cancelled() => return,
                 Some(report) = reports.recv() => Input::Report(report),
                 Ok(()) = settings.changed() => Input::SettingsChanged,
