@@ -70,7 +70,7 @@ fn a_client_that_floods_is_dropped_alone() {
     times.sort_unstable();
     let p99 = times[CALLS * 99 / 100];
     // `make bench` prints the figure; here it is only told from a daemon that reads the floods first.
-    assert!(p99 < Duration::from_millis(50), "p99 of {CALLS} status calls: {p99:?}");
+    assert!(p99 < Duration::from_millis(500), "p99 of {CALLS} status calls: {p99:?}");
     assert_eq!(sandbox.daemon_pid(), daemon, "the same daemon still lives");
 }
 
