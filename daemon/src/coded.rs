@@ -1,6 +1,7 @@
 //! Errors that a person may see: each has a code of the registry and, where there is one, a next step.
 
 use burrow_protocol::error::{ErrorCode, ErrorData};
+use burrow_protocol::model::Reason;
 
 /// An error with its code of the registry.
 pub trait Coded: std::error::Error {
@@ -18,6 +19,15 @@ pub trait Coded: std::error::Error {
         Self: Sized,
     {
         ErrorData::new(self.code(), with_causes(self), self.hint())
+    }
+
+    /// The error as the status shows it: a reason for attention.
+    fn to_reason(&self) -> Reason
+    where
+        Self: Sized,
+    {
+        let ErrorData { code, message, hint, .. } = self.to_data();
+        Reason { code: Some(code), message, hint }
     }
 }
 

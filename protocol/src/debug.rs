@@ -305,3 +305,11 @@ wire! {
         pub duration_ms: u32,
     }
 }
+
+impl PortStatus {
+    /// A port of which nothing else is known.
+    #[must_use]
+    pub const fn bare(port: u16, state: PortState) -> Self {
+        Self { port, state, lease_id: None, holder: None, kind: None, purpose: None, pid: None, since: None }
+    }
+}

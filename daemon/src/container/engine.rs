@@ -6,9 +6,11 @@ use std::path::Path;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, MountPoint, PortMap};
+use burrow_protocol::error::ErrorCode;
 use burrow_protocol::model::{KnownBy, MountKind, MountStatus, PublishedPort, Surroundings};
 
 use super::host_paths::of_desktop;
+use crate::coded::Coded;
 
 /// Where a container finds its engine, if it was given to it.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
@@ -23,6 +25,16 @@ pub(super) struct EngineError {
     pub(super) socket: &'static str,
     /// Why.
     pub(super) source: Error,
+}
+
+impl Coded for EngineError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::EngineUnreachable
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(format!("give this user access to {}, or do not mount it: ports and labels stay unknown", self.socket))
+    }
 }
 
 /// What the engine knows of the container `id`; `None` where it has no socket here.

@@ -9,10 +9,10 @@ use burrow_protocol::error::ErrorCode;
 use burrow_protocol::model::{ContainerKind, KnownBy, Reason, Surroundings};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::engine::{self, EngineError};
+use super::engine;
 use super::feature;
 use super::mountinfo;
-use crate::coded::with_causes;
+use crate::coded::Coded;
 use crate::process::user::User;
 
 /// Looks around.
@@ -24,7 +24,7 @@ pub async fn look_around(kind: ContainerKind) -> Surroundings {
     let Some(id) = own_id else { return found };
     match engine::ask(&id).await {
         Some(Ok(told)) => found = Surroundings { notes: found.notes, ..told },
-        Some(Err(error)) => found.notes.push(unreachable(&error)),
+        Some(Err(error)) => found.notes.push(error.to_reason()),
         None => {}
     }
     found
@@ -44,11 +44,6 @@ fn from_proc(kind: ContainerKind) -> (Option<String>, Surroundings) {
         ..Surroundings::default()
     };
     (id, found)
-}
-
-fn unreachable(error: &EngineError) -> Reason {
-    let hint = format!("give this user access to {}, or do not mount it: ports and labels stay unknown", error.socket);
-    Reason { code: Some(ErrorCode::EngineUnreachable.code().to_owned()), message: with_causes(error), hint: Some(hint) }
 }
 
 /// What of Burrow's own folders is not the user's.

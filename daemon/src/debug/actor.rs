@@ -16,7 +16,7 @@ use super::holder::{self, Holder};
 use super::lease::Input;
 use super::messages::{DebugRequest, LeaseOrder, Reply, Service, SessionEvent};
 use super::session::{Session, Surroundings};
-use super::slots::{Slot, Slots, bare, shown};
+use super::slots::{Slot, Slots, shown};
 use super::sweep::sweep;
 use super::upstream::Upstream;
 use crate::model::{DebugPart, Model};
@@ -260,13 +260,15 @@ impl DebugActor {
 
     fn publish(&self) {
         let ports = self.slots.iter().map(|(port, slot)| match slot {
-            Slot::Free(_) => bare(port, PortState::Free),
-            Slot::Lent(_, id) => self.leases.get(id).map_or_else(|| bare(port, PortState::Leased), Entry::port_status),
+            Slot::Free(_) => PortStatus::bare(port, PortState::Free),
+            Slot::Lent(_, id) => {
+                self.leases.get(id).map_or_else(|| PortStatus::bare(port, PortState::Leased), Entry::port_status)
+            }
             Slot::Foreign { since, holder } => PortStatus {
                 holder: holder.as_ref().map(|holder| holder.name.clone()),
                 pid: holder.as_ref().and_then(|holder| holder.pid),
                 since: Some(shown(*since)),
-                ..bare(port, PortState::Foreign)
+                ..PortStatus::bare(port, PortState::Foreign)
             },
         });
         self.model

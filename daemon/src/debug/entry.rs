@@ -8,7 +8,7 @@ use super::error::DebugError;
 use super::folder::LeaseId;
 use super::lease::{Input, Lease};
 use super::messages::{LeaseOrder, Reply, Service};
-use super::slots::{bare, shown};
+use super::slots::shown;
 
 /// One lease, until nothing of it is left.
 pub(super) struct Entry {
@@ -177,7 +177,7 @@ impl Entry {
             purpose: self.order.purpose.clone(),
             pid: self.pid,
             since: Some(shown(self.since)),
-            ..bare(self.port, state)
+            ..PortStatus::bare(self.port, state)
         }
     }
 

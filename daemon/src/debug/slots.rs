@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use burrow_protocol::debug::{PortState, PortStatus};
 use jiff::Timestamp;
 
 use super::folder::LeaseId;
@@ -109,11 +108,6 @@ impl Slots {
             }
         }
     }
-}
-
-/// A port of which nothing else is known.
-pub(super) fn bare(port: u16, state: PortState) -> PortStatus {
-    PortStatus { port, state, lease_id: None, holder: None, kind: None, purpose: None, pid: None, since: None }
 }
 
 /// A time as it is shown: RFC 3339.

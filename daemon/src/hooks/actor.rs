@@ -3,7 +3,6 @@
 //! A turn is: the step, what it asks for, what may start now, what is shown, the answers. So whoever has an answer finds
 //! the status up to date.
 
-use burrow_protocol::model::Reason;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +71,7 @@ impl HooksActor {
                 Ok(Err(error)) => error,
                 Err(_) => HookError::Stopping,
             };
-            let reasons = vec![reason(&error)];
+            let reasons = vec![error.to_reason()];
             self.context.publisher.hooks(&HooksPart { reasons, ..HooksPart::default() });
             let request = tokio::select! {
                 () = stop.cancelled() => return None,
@@ -81,12 +80,6 @@ impl HooksActor {
             refuse(request, error);
         }
     }
-}
-
-/// An error as the status shows it.
-pub(super) fn reason(error: &HookError) -> Reason {
-    let data = error.to_data();
-    Reason { code: Some(data.code), message: data.message, hint: data.hint }
 }
 
 /// Whoever asked may be gone: then nobody needs the answer.

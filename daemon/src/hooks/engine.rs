@@ -19,7 +19,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::HooksContext;
-use super::actor::reason;
 use super::error::HookError;
 use super::fate::Fate;
 use super::follower::{self, Progress};
@@ -30,7 +29,7 @@ use super::plan::Configured;
 use super::probe::Probe;
 use super::record::{RunId, RunRecord};
 use super::status;
-use crate::coded::with_causes;
+use crate::coded::{Coded, with_causes};
 use crate::model::ProgressStep;
 use crate::process::user::User;
 use crate::process::{self, Shim, Spare};
@@ -370,7 +369,7 @@ impl Engine {
         if let Err(source) = written {
             let error = HookError::NotWritten { name: "the end of a run".to_owned(), source };
             tracing::error!(error = with_causes(&error), "the next daemon will find it out anew");
-            self.trouble = Some(reason(&error));
+            self.trouble = Some(error.to_reason());
         } else {
             self.trouble = None;
         }

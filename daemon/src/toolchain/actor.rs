@@ -27,7 +27,7 @@ use super::repair;
 use super::verify::{Condition, Depth};
 use super::view::{self, Activity, View};
 use super::work;
-use crate::coded::with_causes;
+use crate::coded::{Coded, with_causes};
 use crate::durable;
 use crate::model::ProgressStep;
 use crate::process::Caller;
@@ -359,7 +359,7 @@ impl ToolchainActor {
                 (Ok(result), message.to_owned())
             }
             Err(error) => {
-                let reason = view::reason(&error);
+                let reason = error.to_reason();
                 tracing::warn!(operation = name, error = reason.message, "an operation on the tools failed");
                 // What a look finds by itself is shown for as long as it finds it, and what somebody wanted is no failure.
                 let shown = !matches!(error, ToolchainError::Cancelled) && !self.view.reasons.contains(&reason);

@@ -51,13 +51,13 @@ pub(crate) fn view(asked: &Result<Asked, ToolchainError>, active: Option<&Active
     match asked {
         Err(error) => {
             let mut view = installed(active, bin);
-            view.reasons.insert(0, reason(error));
+            view.reasons.insert(0, error.to_reason());
             view
         }
         Ok(asked) => {
             let tools = asked.choices.iter().map(|choice| status(choice, asked, active, bin)).collect();
             let errors = asked.choices.iter().filter_map(|choice| choice.wanted.as_ref().err());
-            let errors = asked.left_out.iter().chain(errors).map(reason).collect();
+            let errors = asked.left_out.iter().chain(errors).map(Coded::to_reason).collect();
             finish(tools, active, bin, Some(asked.go.name()), errors)
         }
     }
@@ -79,12 +79,6 @@ impl View {
         let problems = self.problems.clone();
         ToolsPart { tools, generation: self.report.generation, working: activity.working, reasons, problems }
     }
-}
-
-/// An error as a reason for attention.
-pub(crate) fn reason(error: &impl Coded) -> Reason {
-    let data = error.to_data();
-    Reason { code: Some(data.code), message: data.message, hint: data.hint }
 }
 
 fn finish(
@@ -350,7 +344,7 @@ mod tests {
         let seen = view(&Ok(asked(Ok(()), None)), None, BIN.into());
         let working = Activity { working: true, installing: ["gopls".to_owned()].into(), failure: None };
         assert_eq!(seen.with(&working).tools[0].state, ToolState::Installing);
-        let failed = Activity { failure: Some(reason(&ToolchainError::NoGo)), ..Activity::default() };
+        let failed = Activity { failure: Some(ToolchainError::NoGo.to_reason()), ..Activity::default() };
         let part = seen.with(&failed);
         assert_eq!(part.tools[0].state, ToolState::Failed, "the last try failed");
         assert_eq!(part.reasons.len(), 1, "the failure alone says why");

@@ -115,31 +115,19 @@ mod tests {
 
     #[test]
     fn listing() {
-        let free = PortStatus {
-            port: 40000,
-            state: PortState::Free,
-            lease_id: None,
-            holder: None,
-            kind: None,
-            purpose: None,
-            pid: None,
-            since: None,
-        };
+        let free = PortStatus::bare(40000, PortState::Free);
         let leased = PortStatus {
-            port: 40001,
-            state: PortState::Connected,
             lease_id: Some("lease-3".to_owned()),
             holder: Some("./cmd/api".to_owned()),
             kind: Some(LeaseKind::Headless),
             purpose: Some("a demo".to_owned()),
             pid: Some(77),
             since: Some("2026-01-02T03:04:05Z".to_owned()),
+            ..PortStatus::bare(40001, PortState::Connected)
         };
         let foreign = PortStatus {
-            port: 40002,
-            state: PortState::Foreign,
             holder: Some("curl, connected to 192.0.2.1:443".to_owned()),
-            ..free.clone()
+            ..PortStatus::bare(40002, PortState::Foreign)
         };
         insta::assert_snapshot!(render(&[free, leased, foreign]), @r"
         40000  free

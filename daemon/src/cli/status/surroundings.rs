@@ -69,16 +69,7 @@ mod tests {
                 "one, elsewhere",
             ),
         ] {
-            let free = |port| PortStatus {
-                port,
-                state: PortState::Free,
-                lease_id: None,
-                holder: None,
-                kind: None,
-                purpose: None,
-                pid: None,
-                since: None,
-            };
+            let free = |port| PortStatus::bare(port, PortState::Free);
             let status = Status {
                 version: String::new(),
                 protocol: 1,

@@ -7,8 +7,7 @@ use std::collections::btree_map::Entry;
 use tokio::sync::watch;
 
 use super::Engine;
-use crate::coded::with_causes;
-use crate::hooks::actor::reason;
+use crate::coded::{Coded, with_causes};
 use crate::hooks::error::HookError;
 use crate::hooks::fate::Fate;
 use crate::hooks::follower::{self, Progress, Readiness};
@@ -25,7 +24,7 @@ impl Engine {
         if let Err(source) = self.blocking(move |journal| journal.begin(&record, &lines)).await {
             self.machine.not_recorded(run);
             let error = HookError::NotRecorded { run: run.to_string(), source };
-            self.trouble = Some(reason(&error));
+            self.trouble = Some(error.to_reason());
             self.refused = Some(error);
             return;
         }
@@ -71,7 +70,7 @@ impl Engine {
             let written = self.blocking(move |journal| journal.begin_again(&again, run, &its_name, start)).await;
             if let Err(source) = written {
                 let error = HookError::NotRecorded { run: run.to_string(), source };
-                self.trouble = Some(reason(&error));
+                self.trouble = Some(error.to_reason());
                 let end = CommandEnd::bare(Fate::not_started(with_causes(&error)));
                 return self.ended(run, &name, end).await;
             }
