@@ -5,13 +5,15 @@
 //! Invariants: there is one daemon a state directory; the rendezvous names a socket that listens already; work belongs to
 //! the daemon and not to a connection; shutdown ends sessions first, then debugging, and leaves hooks to their shims.
 
+mod active_tools; // what services get of each other
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use burrow_protocol::PROTOCOL_VERSION;
-use burrow_protocol::error::ErrorCode;
 use burrow_protocol::methods::StopParams;
 use burrow_protocol::model::ContainerStatus;
 use burrow_protocol::session::Rendezvous;
@@ -23,17 +25,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::coded::{Coded, with_causes};
+use self::active_tools::ActiveTools;
+pub use self::error::{OpenError, StartError};
 use crate::config::Config;
-use crate::container::{self, IdentityError};
-use crate::debug::{Debug, DebugContext, DlvSource, DlvTools, Locating, Rebuilder, Relays};
+use crate::container;
+use crate::debug::{Debug, DebugContext, DlvSource, Rebuilder, Relays};
 use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
 use crate::hooks::{Hooks, HooksContext};
 use crate::model::{Model, WorkspacePublisher};
-use crate::process::Caller;
-use crate::rebuild::{RebuildOrder, Rebuilds};
-use crate::reload::{Finding, GoSource, Reload, ReloadContext};
-use crate::rpc::{ListenError, Listener};
+use crate::reload::{GoSource, Reload, ReloadContext};
+use crate::rpc::Listener;
 use crate::toolchain::{AskedGo, Toolchain, ToolchainContext};
 use crate::watch::Watcher;
 use crate::workspace;
@@ -50,113 +51,6 @@ const SERVICES_END: Duration = Duration::from_secs(5);
 
 /// How often the state directory is looked for.
 const LOOK_AT_STATE: Duration = Duration::from_secs(5);
-
-/// Why the daemon does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another daemon has the state directory.
-    #[error("start the daemon: another one has {state_dir}")]
-    Running {
-        /// The directory.
-        state_dir: Utf8PathBuf,
-    },
-    /// The state directory is not safe to use.
-    #[error("use the state directory {path}: {why}")]
-    Unsafe {
-        /// The directory.
-        path: Utf8PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// State cannot be read or written.
-    #[error("prepare the state directory")]
-    State {
-        /// Why.
-        #[from]
-        source: DurableError,
-    },
-    /// The container's identity cannot be established.
-    #[error("know the container")]
-    Identity {
-        /// Why.
-        #[from]
-        source: IdentityError,
-    },
-    /// The operating system refuses what every process needs.
-    #[error("set up the daemon's process")]
-    Runtime {
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The socket does not listen.
-    #[error("open the daemon's socket")]
-    Listen {
-        /// Why.
-        #[from]
-        source: ListenError,
-    },
-}
-
-impl Coded for StartError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Running { .. } => ErrorCode::DaemonRunning,
-            Self::Runtime { .. } => ErrorCode::DaemonStart,
-            Self::Unsafe { .. } => ErrorCode::StateUnsafe,
-            Self::State { source } => source.code(),
-            Self::Identity { source } => source.code(),
-            Self::Listen { source } => source.code(),
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Running { .. } => Some("use the one that runs: `burrow status`".to_owned()),
-            Self::Unsafe { path, .. } => {
-                Some(format!("remove {path}, or set BURROW_STATE_DIR to a folder of your own"))
-            }
-            Self::Runtime { .. } => None,
-            Self::State { source } => source.hint(),
-            Self::Identity { source } => source.hint(),
-            Self::Listen { source } => source.hint(),
-        }
-    }
-}
-
-/// Why a workspace was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no such folder.
-    #[error("open {path}: it is no folder")]
-    NoFolder {
-        /// The path as asked for.
-        path: Utf8PathBuf,
-    },
-    /// Its state cannot be kept.
-    #[error("open {path}")]
-    State {
-        /// The folder.
-        path: Utf8PathBuf,
-        /// Why.
-        source: DurableError,
-    },
-}
-
-impl Coded for OpenError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::NoFolder { .. } => ErrorCode::NoFolder,
-            Self::State { source, .. } => source.code(),
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoFolder { .. } => Some("name an existing folder with `--workspace`".to_owned()),
-            Self::State { source, .. } => source.hint(),
-        }
-    }
-}
 
 /// A state directory that this process has for itself. Made before any thread exists.
 #[derive(Debug)]
@@ -540,46 +434,6 @@ impl Core {
             protocol: PROTOCOL_VERSION,
             socket: self.config.socket.to_string(),
         }
-    }
-}
-
-/// The open workspaces' own dlv and Go. Empty until there is a core, which itself has the broker that asks.
-#[derive(Default)]
-struct ActiveTools(OnceLock<Weak<Core>>);
-
-impl DlvSource for ActiveTools {
-    fn locate<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Locating<'a> {
-        Box::pin(async move {
-            let workspace = self.0.get().and_then(Weak::upgrade).and_then(|core| core.workspace(workspace));
-            let toolchain = workspace.ok_or_else(|| "it is not open".to_owned())?.toolchain;
-            let dlv = toolchain.tool_path("dlv").await.map_err(|error| with_causes(&error))?;
-            let caller = Caller { env: Arc::new(env.clone()), ..Caller::default() };
-            // Without it dlv takes the caller's Go, and says what is wrong with that one.
-            let go_bin = toolchain.go(&caller).await.ok().map(|go| go.bin());
-            Ok(DlvTools { dlv, go_bin })
-        })
-    }
-}
-
-impl Rebuilder for ActiveTools {
-    fn begin(&self, order: RebuildOrder) -> Rebuilds {
-        let core = self.0.get().and_then(Weak::upgrade);
-        let workspace = core.as_ref().and_then(|core| core.workspace(&order.workspace));
-        match core.zip(workspace) {
-            Some((core, workspace)) => core.reload.rebuild(order, workspace.settings().burrow.reload.clone()),
-            // Closed: nothing is ever built.
-            None => tokio::sync::mpsc::channel(1).1,
-        }
-    }
-}
-
-impl GoSource for ActiveTools {
-    fn go_bin<'a>(&'a self, workspace: &'a Utf8Path, env: &'a BTreeMap<String, String>) -> Finding<'a> {
-        Box::pin(async move {
-            let workspace = self.0.get().and_then(Weak::upgrade).and_then(|core| core.workspace(workspace))?;
-            let caller = Caller { env: Arc::new(env.clone()), ..Caller::default() };
-            workspace.toolchain.go(&caller).await.ok().map(|go| go.bin())
-        })
     }
 }
 

@@ -1,0 +1,135 @@
+//! What an operation has the module proxy and Go do: versions are looked up, tools are built, in a work folder that is gone
+//! afterwards.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+
+use super::{Event, Operation};
+use crate::coded::with_causes;
+use crate::toolchain::compat::Compat;
+use crate::toolchain::environment::Modules;
+use crate::toolchain::error::ToolchainError;
+use crate::toolchain::generations::InstalledTool;
+use crate::toolchain::go::EffectiveGo;
+use crate::toolchain::install::{Installer, blocking};
+use crate::toolchain::lookup::Lookup;
+use crate::toolchain::modules;
+use crate::toolchain::observe::Asked;
+use crate::toolchain::pins::{self, Choice};
+use crate::toolchain::repair::Plan;
+use crate::toolchain::work::WorkFolder;
+
+/// What came of looking up the versions that only the module proxy knows.
+#[derive(Debug, Default)]
+pub(super) struct LookedUp {
+    /// Whether any was looked up.
+    pub(super) any: bool,
+    /// Why one of them was not found.
+    pub(super) none: Option<ToolchainError>,
+}
+
+impl Operation {
+    /// Completes the choices that only the module proxy can complete.
+    pub(super) async fn look_up(&self, asked: &mut Asked) -> Result<LookedUp, ToolchainError> {
+        let is_open = |choice: &Choice| choice.wanted.as_ref().is_ok_and(|wanted| wanted.open.is_some());
+        if !asked.choices.iter().any(is_open) {
+            return Ok(LookedUp::default());
+        }
+        let open: &Asked = asked;
+        let found = self.in_workshop(&open.go, Modules::Users, async |installer: &Installer| {
+            let lookup = Lookup { installer, gos: open.gos() };
+            let mut found = Vec::new();
+            for (index, choice) in open.choices.iter().enumerate() {
+                let Ok(wanted) = &choice.wanted else { continue };
+                let Some(query) = &wanted.open else { continue };
+                match lookup.resolve(wanted, query).await {
+                    Ok(resolved) => found.push((index, Ok(resolved))),
+                    // That one tool has no version is its own affair.
+                    Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        });
+        let found = found.await?;
+        let own = asked.go.version;
+        let mut looked_up = LookedUp { any: true, none: None };
+        for (index, resolved) in found {
+            let choice = &mut asked.choices[index];
+            match resolved {
+                Ok(resolved) => {
+                    if let Ok(wanted) = &mut choice.wanted {
+                        pins::complete(wanted, resolved, Compat::built_in(), own);
+                    }
+                }
+                Err(error) => {
+                    let tool = choice.name.clone();
+                    choice.wanted = Err(ToolchainError::NotInstalled { tool, why: "no version of it was found" });
+                    looked_up.none.get_or_insert(error);
+                }
+            }
+        }
+        Ok(looked_up)
+    }
+
+    pub(super) async fn build(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        modules: Modules,
+    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+        if plan.build.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
+        self.tell(Event::Planned { tools, actions: plan.actions().actions.len() });
+        let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
+        let install = async |installer: &Installer| installer.install(wanted, &self.store).await;
+        self.in_workshop(&asked.go, modules, install).await
+    }
+
+    /// Has `work` build in a folder of its own, until it is done or the operation is cancelled. What was downloaded is kept
+    /// where it worked, and no `go` is left in any case.
+    pub(super) async fn in_workshop<T>(
+        &self,
+        go: &EffectiveGo,
+        modules: Modules,
+        work: impl AsyncFnOnce(&Installer) -> Result<T, ToolchainError>,
+    ) -> Result<T, ToolchainError> {
+        let (steps, mut told) = mpsc::channel(64);
+        let (this, go) = (self.clone(), go.clone());
+        let keeps = modules == Modules::Users;
+        let (folder, installer) = blocking(move || {
+            this.store.check_writable()?;
+            let folder = WorkFolder::make(&this.context.state.work())?;
+            let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
+            Ok((folder, installer))
+        })
+        .await?;
+        let forward = async {
+            while let Some(step) = told.recv().await {
+                self.tell(Event::Step(step));
+            }
+            std::future::pending::<()>().await;
+        };
+        let done = tokio::select! {
+            done = work(&installer) => done,
+            () = forward => Err(ToolchainError::Ending),
+            () = self.cancel.cancelled() => Err(ToolchainError::Cancelled),
+        };
+        if done.is_ok() && keeps {
+            let (from, to) = (installer.downloads(), self.context.state.modules());
+            blocking(move || {
+                // They are for a bad day, and no reason to fail on a good one.
+                if let Err(error) = modules::keep(&from, &to) {
+                    tracing::warn!(error = with_causes(&error), "downloads are not kept");
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        folder.close().await;
+        done
+    }
+}
