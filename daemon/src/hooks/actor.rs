@@ -1,7 +1,7 @@
 //! The loop: one input after another is taken, the machine steps, and what follows from it is carried out.
 //!
 //! A turn is: the step, what it asks for, what may start now, what is shown, the answers. So whoever has an answer finds
-//! the status up to date.
+//! the status up to date. Only the ends of commands whose run goes on may be shown a moment later.
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,10 @@ impl HooksActor {
                 // Whoever asks has changed files before: what was read of them counts for his request.
                 biased;
                 () = stop.cancelled() => return,
+                () = engine.show_is_due() => {
+                    engine.show();
+                    continue;
+                }
                 Some(report) = reports.recv() => Input::Report(report),
                 Ok(()) = settings.changed() => Input::SettingsChanged,
                 () = windows.changed() => Input::WindowsChanged,
@@ -56,6 +60,7 @@ impl HooksActor {
             match effect {
                 Effect::Nothing => {}
                 Effect::Output => engine.wake_followers(),
+                Effect::Ended(run) => engine.finish_end(run).await,
                 Effect::Turn => engine.finish_turn().await,
             }
         }

@@ -17,6 +17,7 @@ use jiff::{Timestamp, Unit};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::HooksContext;
 use super::error::HookError;
@@ -38,6 +39,8 @@ use crate::process::{self, Shim, Spare};
 const REPORTS: usize = 64;
 /// Services that are to end have this long between TERM and KILL: the daemon waits for them.
 const STOP_GRACE: Duration = Duration::from_secs(3);
+/// While the commands of a run end one after the other, what is shown is made anew no more often than this.
+const SHOW_EVERY: Duration = Duration::from_millis(20);
 /// How often the markers of a Dev Containers tool are looked at while somebody waits for what it runs.
 const TOOL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -56,6 +59,8 @@ pub(super) enum Effect {
     Nothing,
     /// There is output to be followed, and nothing else that is shown, or could start.
     Output,
+    /// A command of this run ended.
+    Ended(RunId),
     /// Anything.
     Turn,
 }
@@ -67,6 +72,7 @@ impl Input {
                 Effect::Nothing
             }
             Self::Report(Report::Started { .. }) => Effect::Output,
+            Self::Report(Report::Ended { run, .. }) => Effect::Ended(*run),
             Self::Request(_) | Self::Report(_) | Self::SettingsChanged | Self::WindowsChanged => Effect::Turn,
         }
     }
@@ -104,6 +110,10 @@ pub(super) struct Engine {
     waiters: Vec<Waiter>,
     /// Who waits for the end of all services.
     stopping: Vec<Reply<()>>,
+    /// When everything was shown last.
+    shown: Instant,
+    /// When it is shown next, where something has changed since.
+    show_at: Option<Instant>,
     /// What was queued in this turn, to be answered at its end.
     started: Option<(Started, Reply<Started>)>,
     /// Why a run of this turn did not start.
@@ -141,6 +151,8 @@ impl Engine {
             announced: BTreeSet::new(),
             waiters: Vec::new(),
             stopping: Vec::new(),
+            shown: Instant::now(),
+            show_at: None,
             started: None,
             refused: None,
             probe: Probe::default(),
@@ -241,6 +253,33 @@ impl Engine {
 
     /// Starts what may start, shows how everything stands, and answers.
     pub(super) async fn finish_turn(&mut self) {
+        self.go_on().await;
+        self.show();
+    }
+
+    /// Starts what may start. Where more is to come of `run` it is enough to show it soon: of a hundred short commands
+    /// nobody sees each end, and to show them all a hundred times takes longer than they do.
+    pub(super) async fn finish_end(&mut self, run: RunId) {
+        self.go_on().await;
+        let next = self.shown + SHOW_EVERY;
+        if self.machine.is_busy(run) && next > Instant::now() {
+            self.show_at = Some(next);
+            self.wake_followers();
+        } else {
+            self.show();
+        }
+    }
+
+    /// Resolves when it is time to show what was not shown at once.
+    pub(super) async fn show_is_due(&self) {
+        match self.show_at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Starts what may start.
+    async fn go_on(&mut self) {
         self.start_up().await;
         loop {
             let now = now();
@@ -254,6 +293,12 @@ impl Engine {
             }
         }
         self.prepare_next();
+        while self.commands.try_join_next().is_some() {}
+    }
+
+    /// Shows how everything stands, and answers.
+    pub(super) fn show(&mut self) {
+        (self.shown, self.show_at) = (Instant::now(), None);
         let mut part = status::part(&self.machine, self.trouble.as_ref());
         if !part.hooks.is_empty() {
             part.reasons.extend(self.other_user().into_iter().chain(self.probe.trouble()));
@@ -275,7 +320,6 @@ impl Engine {
         if !self.machine.has_services() {
             self.stopping.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
         }
-        while self.commands.try_join_next().is_some() {}
         self.wake_followers();
     }
 

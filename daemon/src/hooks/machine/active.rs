@@ -116,7 +116,9 @@ impl Active {
     /// The command as it was configured.
     pub(super) fn command(&self, index: usize) -> Option<&Command> {
         let name = &self.record.commands.get(index)?.name;
-        self.job.commands.iter().find(|command| command.name == *name)
+        let is_it = |command: &&Command| command.name == *name;
+        // The record is made of the job: in all but runs that were taken over, each is where the other is.
+        self.job.commands.get(index).filter(is_it).or_else(|| self.job.commands.iter().find(is_it))
     }
 
     /// Whether only services are left, all of which were ready, or nothing at all.

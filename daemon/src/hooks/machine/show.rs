@@ -5,14 +5,18 @@ use std::time::Duration;
 use burrow_protocol::hooks::HookState;
 
 use super::active::{Active, Phase};
-use crate::hooks::plan::Row;
+use crate::hooks::plan::{Row, Standing};
 
 /// Puts what only the machine knows over what the ledger says: which commands of a run have not begun, and which are about
 /// to be started anew.
 pub(super) fn show_progress(row: &mut Row, active: &Active) {
     for (index, progress) in active.progress.iter().enumerate() {
         let recorded = &active.record.commands[index];
-        let Some(standing) = row.commands.iter_mut().find(|standing| standing.name == recorded.name) else { continue };
+        let is_it = |standing: &Standing| standing.name == recorded.name;
+        // Where nobody has edited the file since, they stand in the same order.
+        let place =
+            if row.commands.get(index).is_some_and(is_it) { Some(index) } else { row.commands.iter().position(is_it) };
+        let Some(standing) = place.map(|place| &mut row.commands[place]) else { continue };
         if standing.entry.as_ref().is_none_or(|entry| entry.run != Some(active.record.run)) {
             continue;
         }

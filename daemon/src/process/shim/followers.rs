@@ -1,11 +1,9 @@
 //! `ctl.sock`: who follows the command. A follower never slows the command: what it does not read is not sent.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
-
-use camino::Utf8PathBuf;
 
 use crate::process::control::{self, FromShim, ToShim};
 use crate::process::{Folder, SCHEMA};
@@ -21,9 +19,6 @@ const MAX_FOLLOWERS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Followers {
     listener: UnixListener,
-    /// Holds the folder, so that `path` stays good.
-    _folder: OwnedFd,
-    path: Utf8PathBuf,
     /// Whether the command has a terminal.
     tty: bool,
     followers: Vec<Follower>,
@@ -49,10 +44,10 @@ impl Followers {
     /// # Errors
     /// Where the socket cannot be made.
     pub(super) fn listen(folder: &Folder, tty: bool) -> io::Result<Self> {
-        let (handle, path) = control::socket_path(folder)?;
-        let listener = UnixListener::bind(&path)?;
+        let (_handle, path) = control::socket_path(folder)?;
+        let listener = UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, _folder: handle, path, tty, followers: Vec::new(), output: 0, tell_at: Duration::ZERO })
+        Ok(Self { listener, tty, followers: Vec::new(), output: 0, tell_at: Duration::ZERO })
     }
 
     /// Readable when somebody connects.
@@ -108,10 +103,10 @@ impl Followers {
         self.followers.iter().any(|follower| follower.told < self.output).then_some(self.tell_at)
     }
 
-    /// Takes the socket away and tells the end: nothing of the folder changes after that.
+    /// Tells the end: nothing of the folder changes after that. The socket's file stays until the folder goes, and refuses
+    /// connections, which is as good as none. To remove it would cost more than it is worth: for minutes ext4 passes over
+    /// each number of a removed file, one by one, whenever it makes a new file.
     pub(super) fn end(mut self) {
-        // A socket that stays refuses connections: as good as none.
-        let _ = std::fs::remove_file(&self.path);
         self.send_output();
         for follower in &mut self.followers {
             follower.unsent.extend(control::to_line(&FromShim::Ended {}));
