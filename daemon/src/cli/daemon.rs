@@ -16,6 +16,7 @@ use super::exit::ExitStatus;
 use crate::coded::Coded;
 use crate::config::{self, Config};
 use crate::daemon::{self, StartError};
+use crate::memory;
 use crate::process::user::become_user;
 use log::Log;
 
@@ -51,6 +52,7 @@ fn serve(
 ) -> Result<(), StartError> {
     let log = config.state.log();
     let filter = EnvFilter::new(&config.log);
+    memory::map_code();
     let prepared = daemon::prepare(config, base_env)?;
     if report {
         // A session leader already is one that a terminal cannot take down.

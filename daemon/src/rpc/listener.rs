@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burrow_protocol::error::ErrorCode;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -17,6 +19,8 @@ use crate::memory;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// When the last client has been gone for so long, none is about to follow it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Why the socket does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +81,11 @@ impl Listener {
                     let span = tracing::info_span!("connection", number);
                     if is_allowed(&stream) {
                         let task = session::serve(stream, Arc::clone(&core), cancel.clone()).instrument(span);
-                        let others = sessions.clone();
+                        let (others, cancel) = (sessions.clone(), cancel.clone());
                         sessions.spawn(async move {
                             task.await;
+                            let _ = cancel.run_until_cancelled(sleep(QUIET)).await;
                             if others.len() == 1 {
-                                // The last one: it is quiet now.
                                 memory::give_back();
                             }
                         });
@@ -90,7 +94,7 @@ impl Listener {
                 Err(error) => {
                     // Out of file descriptors, most likely: those who are connected go on, the others wait a moment.
                     tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                 }
             }
         }

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::{SOON, hook, sandbox, up, wait_for_file, wait_for_state};
-use crate::sandbox::{Sandbox, eventually};
+use crate::sandbox::{BURROW, Sandbox, eventually};
 
 /// A sandbox with a postCreate of Burrow's own that has these commands.
 fn with_commands(commands: &Value) -> Sandbox {
@@ -23,6 +23,25 @@ fn commands_run_in_the_order_of_their_needs() {
     let sandbox = sandbox.env("OTHER", "word").write("sub/here", "");
     sandbox.burrow(["hook", "run", "postCreate"]).exits(0);
     assert_eq!(sandbox.read("last").as_deref(), Some("first\nword!\n"));
+}
+
+/// A terminal shows each line with its command's name, in a colour of its own. Nothing else gets colours.
+#[test]
+fn terminal_shows_names_in_colour() {
+    let sandbox =
+        with_commands(&json!({"one": {"run": "echo first"}, "two": {"run": "echo second", "needs": ["one"]}}));
+    let run = format!("{BURROW} hook run --again postCreate");
+    let colored = sandbox.run_program("script", ["-qec", &run, "/dev/null"]).exits(0);
+    for line in ["\u{1b}[36m[one] \u{1b}[0mfirst", "\u{1b}[35m[two] \u{1b}[0msecond"] {
+        assert!(colored.stdout().contains(line), "{line:?} in {:?}", colored.stdout());
+    }
+    let unwanted = sandbox.run_program("script", ["-qec", &format!("NO_COLOR=1 {run}"), "/dev/null"]).exits(0);
+    let piped = sandbox.burrow(["hook", "run", "--again", "postCreate"]).exits(0);
+    for run in [unwanted, piped] {
+        let shown = run.whole();
+        assert!(shown.contains("[one] first") && shown.contains("[two] second"), "{shown:?}");
+        assert!(!shown.contains("\u{1b}[3"), "{shown:?}");
+    }
 }
 
 /// A failure holds back what needs it, and later hooks; the rest of its hook runs to its end. A retry brings all of it.
