@@ -99,11 +99,15 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 /// Gives the client back when it may be here and its first bytes are a debug client's.
 async fn vet(mut stream: TcpStream, admission: Admission, json_rpc: bool) -> Result<DebugClient, Turned> {
     let (peer, ours) = (stream.peer_addr()?, stream.local_addr()?);
-    let tables = spawn_blocking(|| tcp_table::read().map(|rows| (rows, admission::gateways())));
-    let (rows, gateways) = tables.await.map_err(io::Error::other)??;
-    admission.admit(&rows, &gateways, peer, ours)?;
+    let admitted = async {
+        let tables = spawn_blocking(|| tcp_table::read().map(|rows| (rows, admission::gateways())));
+        let (rows, gateways) = tables.await.map_err(io::Error::other)??;
+        Ok(admission.admit(&rows, &gateways, peer, ours)?)
+    };
     let opening =
-        timeout(OPENING_DEADLINE, take_opening(&mut stream, json_rpc)).await.map_err(|_| Turned::Silent)??;
+        async { timeout(OPENING_DEADLINE, take_opening(&mut stream, json_rpc)).await.map_err(|_| Turned::Silent)? };
+    // One that is not admitted is not waited for.
+    let ((), opening) = tokio::try_join!(admitted, opening)?;
     watch_over(&stream)?;
     Ok(DebugClient { stream, opening })
 }
