@@ -377,7 +377,8 @@ class Window {
 
   /** Keeps a picture of the window. */
   async picture(name) {
-    await this.page.screenshot({ path: this.kept(name, "png") });
+    // Notifications slide in; with their ends alone, one picture is like another.
+    await this.page.screenshot({ path: this.kept(name, "png"), animations: "disabled" });
   }
 
   /** A file under target/vscode-screens. */
