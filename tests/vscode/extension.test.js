@@ -2,13 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
+import { ALWAYS, BURROW, GO_FILES, READY, openWindow } from "./window.js";
 
 const FILES = GO_FILES;
 /** What the status bar says of these files: nobody ran `burrow up`, so there are no Go tools. */
 const SEEN = "Burrow: dlv missing";
-/** The window may start the daemon. The default would say no on a machine that is no container. */
-const ALWAYS = { "burrow.autoStart": "always", "burrow.path": BURROW };
 const NEVER = { "burrow.autoStart": "never", "burrow.path": BURROW };
 
 test("the window starts the daemon where none runs, and shows its state", async (context) => {
@@ -95,7 +93,7 @@ test("a folder that is not trusted shows the state, and trust is told to the dae
   const window = await openWindow(context, { files: FILES, settings: ALWAYS, trusted: false });
   await window.page.locator(".statusbar-item").filter({ hasText: "Restricted Mode" }).waitFor();
   // The daemon is there, but no `go` ran in this folder.
-  await window.status(/^\s*Burrow\s*$/);
+  await window.status(READY);
 
   await window.command("Workspaces: Manage Workspace Trust");
   await window.page.getByRole("button", { name: "Trust", exact: true }).click();

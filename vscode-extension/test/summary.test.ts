@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HookState, HookStatus, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
-import { commandLine, duration, hasFailed, headline, hookLine, markdown, ownWorkspaces, portLine, runLine, toolLine, worstOf } from "../src/summary";
+import type { ActionCost, HookState, HookStatus, RepairAction, RepairVerb, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
+import { commandLine, duration, hasFailed, headline, hookLine, markdown, ownWorkspaces, planLines, portLine, runLine, sentences, toolLine, worstOf } from "../src/summary";
 
 const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
   name: "postCreate",
@@ -57,6 +57,34 @@ void test("a hook is told with what ended it, how long it took and where it was 
   }
 });
 
+void test("a repair is told in a line a tool, with what takes longest", () => {
+  const action = (verb: RepairVerb, tool: string | null, why: string, cost: ActionCost): RepairAction => {
+    return { verb, tool, version: tool === null ? null : "v1.0.0", why, cost };
+  };
+  const actions = [
+    action("fetch", "dlv", "it is not installed", "network"),
+    action("build", "dlv", "it is not installed", "building"),
+    action("verify", "dlv", "a binary is compared", "reading"),
+    action("relink", "gopls", "its link is gone", "links"),
+    action("activate", null, "as a whole", "links"),
+  ];
+  assert.deepEqual(planLines(actions), [
+    "fetch, build, verify dlv v1.0.0: it is not installed (minutes, with all processors)",
+    "relink gopls v1.0.0: its link is gone (at once)",
+    "activate: as a whole (at once)",
+  ]);
+});
+
+void test("an error is told in sentences, with its code and what to do", () => {
+  for (const [message, data, expected] of [
+    ["go back: there is none", { code: "BUR411", hint: "run `burrow tools repair`" }, "Go back: there is none (BUR411). Run `burrow tools repair`."],
+    ["it ended.", { code: "BUR301", hint: null }, "It ended (BUR301)."],
+    ["Why?", undefined, "Why?"],
+  ] as const) {
+    assert.equal(sentences(message, data), expected);
+  }
+});
+
 void test("a tool is told with why it has its version", () => {
   assert.deepEqual(toolLine(tool("verified")), { icon: "verified", name: "gopls v0.23.0", state: "verified, compat table" });
 });
@@ -98,6 +126,7 @@ void test("a port is told with who has it and for how long", () => {
   ] as const) {
     assert.deepEqual(portLine(given, now).state, expected);
   }
+  assert.equal(portLine({ ...port, state: "connected", holder: "api", since }).state, "connected, api", "an age that nobody renews");
 });
 
 void test("what ended by itself without success has failed", () => {
