@@ -215,5 +215,17 @@ mod tests {
             prop_assert_eq!(passed, messages.concat());
             prop_assert!(between.iter().all(|place| ends.contains(place)), "{:?} in {:?}", between, ends);
         }
+
+        /// Whatever is said, however it is cut, all of it is passed on, and nothing else.
+        #[test]
+        fn hostile_bytes(
+            heads in prop::collection::vec("(Content-Length: ?)?[0-9-]{0,21}(\r\n){0,2}[a-z]{0,30}", 1..4),
+            tail in prop::collection::vec(any::<u8>(), 0..64),
+            cut in 1_usize..50,
+        ) {
+            let bytes = [heads.concat().into_bytes(), tail].concat();
+            let (passed, _, _) = pieces(&bytes, cut);
+            prop_assert_eq!(passed, bytes);
+        }
     }
 }
