@@ -29,6 +29,22 @@ test("a window that may not start the daemon is silent until somebody else does"
   await window.status(SEEN);
 });
 
+test("a folder without Go is left alone until it has some", async (context) => {
+  const window = await openWindow(context, { files: { "package.json": "{}" }, settings: ALWAYS });
+  await window.output("there is no Go module in this window");
+  assert.equal(await window.statusItem().count(), 0, "nothing is said of it");
+  assert.equal((await window.burrow("status")).code, 4, "no daemon was started");
+
+  // One that runs already has nothing to say of such a folder either.
+  assert.equal((await window.burrow("start")).code, 0);
+  await window.output("connected to daemon");
+  await window.until("the folder to be open", async () => (await window.daemonStatus()).workspaces.length === 1);
+  assert.equal(await window.statusItem().count(), 0);
+
+  window.write("go.mod", GO_FILES["go.mod"]);
+  await window.status(SEEN);
+});
+
 test("a daemon that was killed is started again", async (context) => {
   const window = await openWindow(context, { files: FILES, settings: ALWAYS });
   await window.status(SEEN);

@@ -3,6 +3,7 @@
 import type {
   ActionCost,
   CommandStatus,
+  ErrorCode,
   HookState,
   HookStatus,
   PortState,
@@ -63,11 +64,19 @@ const COSTS: Record<ActionCost, string> = {
 /** The costs, the least first. */
 const ORDER = Object.keys(COSTS);
 
+/** What the daemon says of a folder without Go. */
+const NO_MODULE: ErrorCode = "BUR206";
+
 const SEVERITY: Record<WorkspaceState, number> = { ready: 0, working: 1, attention: 2 };
 
 /** The workspaces of this window: a daemon may have those of other windows as well. */
 export function ownWorkspaces(details: ServerDetails, status: Status): WorkspaceStatus[] {
   return status.workspaces.filter((workspace) => details.workspaces.includes(workspace.path));
+}
+
+/** Whether there is anything to tell of it: a folder with neither Go nor hooks is left in peace. */
+export function isOfInterest({ hooks, tools, reasons }: WorkspaceStatus): boolean {
+  return hooks.length > 0 || tools.length > 0 || reasons.length === 0 || reasons.some(({ code }) => code !== NO_MODULE);
 }
 
 /** The one that most needs to be looked at. */
@@ -83,7 +92,11 @@ export function headline(workspace: WorkspaceStatus): string {
     case "working": {
       const hook = workspace.hooks.find((hook) => hook.state === "running");
       const tool = workspace.tools.find((tool) => tool.state === "installing");
-      return hook?.name ?? (tool === undefined ? "working" : `installing ${tool.name}`);
+      if (hook !== undefined || tool !== undefined) {
+        return hook?.name ?? `installing ${tool?.name}`;
+      }
+      // They are verified, or built for the other platforms of the lock file.
+      return workspace.tools.length > 0 ? "Go tools" : "working";
     }
     case "attention": {
       const hook = workspace.hooks.find((hook) => HOOKS[hook.state].bad);

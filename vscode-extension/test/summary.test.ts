@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ActionCost, HookState, HookStatus, RepairAction, RepairVerb, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
-import { commandLine, duration, hasFailed, headline, hookLine, markdown, ownWorkspaces, planLines, portLine, runLine, sentences, toolLine, worstOf } from "../src/summary";
+import { commandLine, duration, hasFailed, headline, hookLine, isOfInterest, markdown, ownWorkspaces, planLines, portLine, runLine, sentences, toolLine, worstOf } from "../src/summary";
 
 const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
   name: "postCreate",
@@ -34,12 +34,26 @@ void test("the headline names what a workspace is at, or what is the matter", ()
     [workspace("/a", "ready", { hooks: [hook("succeeded")] }), "ready"],
     [workspace("/a", "working", { hooks: [hook("running")] }), "postCreate"],
     [workspace("/a", "working", { tools: [tool("installing")] }), "installing gopls"],
+    [workspace("/a", "working", { tools: [tool("verified")] }), "Go tools"],
     [workspace("/a", "working"), "working"],
     [workspace("/a", "attention", { hooks: [hook("failed")], tools: [tool("missing")] }), "postCreate failed"],
     [workspace("/a", "attention", { hooks: [hook("succeeded")], tools: [tool("drifted")] }), "gopls drifted"],
     [workspace("/a", "attention"), "needs attention"],
   ] as const) {
     assert.equal(headline(given), expected);
+  }
+});
+
+void test("a folder without Go is left in peace, unless there is something else to tell of it", () => {
+  const noModule = { code: "BUR206" as const, message: "find a Go module", hint: null };
+  const cases: [Partial<WorkspaceStatus>, boolean][] = [
+    [{ reasons: [noModule] }, false],
+    [{ reasons: [noModule], hooks: [hook("pending")] }, true],
+    [{ reasons: [noModule, { code: "BUR202" as const, message: "", hint: null }] }, true],
+    [{}, true],
+  ];
+  for (const [more, expected] of cases) {
+    assert.equal(isOfInterest(workspace("/a", "attention", more)), expected, JSON.stringify(more));
   }
 });
 
