@@ -149,7 +149,7 @@ wire! {
         pub workspace: String,
         /// The generation that is active now.
         pub generation: u32,
-        /// The tools whose binaries are others than before, by name.
+        /// The tools whose binaries are others than before, or were not to be found, by name.
         pub tools: Vec<String>,
     }
 

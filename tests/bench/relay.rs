@@ -117,7 +117,8 @@ impl<'a> Bench<'a> {
             "mode": "exec", "program": self.program, "args": [argument.to_string()], "stopOnEntry": argument == 0,
             "outputMode": "remote",
         });
-        dap.request("launch", &arguments)?;
+        // dlv says that it is ready before it answers.
+        dap.send("launch", &arguments)?;
         dap.until("initialized")?;
         Ok(dap)
     }
@@ -314,7 +315,8 @@ fn round_trip(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let mut relayed = bench.session(lease.address, 0)?;
     let mut direct = bench.session(dlv.address, 0)?;
     for session in [&mut relayed, &mut direct] {
-        session.request("configurationDone", &json!({}))?;
+        // dlv says that the program stands at its entry before it answers.
+        session.send("configurationDone", &json!({}))?;
         session.until("stopped")?;
     }
     let (direct_us, difference) = pairs(|| direct.threads(), || relayed.threads())?;

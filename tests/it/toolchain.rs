@@ -57,6 +57,10 @@ fn installs_locks_and_then_has_nothing_to_do() {
     let plan: RepairPlan = sandbox.burrow(["tools", "repair", "--dry-run", "--json"]).exits(0).parse();
     assert_eq!(plan.actions.last().map(|action| action.verb), Some(RepairVerb::Activate));
 
+    // Nothing was tried, so nothing has failed.
+    sandbox.burrow(["tools", "rollback"]).exits(1).tells("[BUR411 no-generation]");
+    assert!(sandbox.workspace_status().tools.iter().all(|tool| tool.state == ToolState::Missing));
+
     let run = sandbox.burrow(["tools", "repair"]).exits(0).tells("building dlv v1.0.0").tells("wrote ");
     assert_snapshot!(run, @r"
     dlv        v1.0.0  unverified  locked, as pinned in devcontainer.json

@@ -1,14 +1,13 @@
 // What the extension costs a window that opens: from the entry of `activate` to its return, ten times in one window.
 
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
+import { ALWAYS, GO_FILES, openWindow } from "./window.js";
 
 const TIMES = 10;
 const ACTIVATED = /activated in ([\d.]+) ms/g;
 
 test("activation", async (context) => {
-  const settings = { "burrow.autoStart": "always", "burrow.path": BURROW };
-  const window = await openWindow(context, { files: GO_FILES, settings });
+  const window = await openWindow(context, { files: GO_FILES, settings: ALWAYS });
   const measured = () => [...window.outputSoFar().matchAll(ACTIVATED)].map((match) => Number(match[1]));
   for (let opened = 1; opened <= TIMES; opened++) {
     await window.until("the extension to be active", () => Promise.resolve(measured().length === opened));

@@ -3,9 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import { BURROW, openWindow } from "./window.js";
-
-const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+import { ALWAYS, READY, openWindow } from "./window.js";
 
 const MAIN = `package main
 
@@ -65,12 +63,29 @@ const launch = (configuration) => ({
 
 /** A window with the Go tools ready and `file` open. */
 async function open(context, configuration, file) {
-  const window = await openWindow(context, { files: launch(configuration), settings: SETTINGS });
+  const window = await openWindow(context, { files: launch(configuration), settings: ALWAYS });
   await window.status("dlv missing");
-  window.useKeptTools();
-  assert.equal((await window.burrow("up")).code, 0);
-  await window.status(/^\s*Burrow\s*$/);
+  await window.bringTools();
   await window.openFile(file);
+  return window;
+}
+
+/** Debugs the file in the editor until it stands at its breakpoint in `line`. */
+async function debugTo(window, line) {
+  await window.breakpoint(line);
+  await window.page.keyboard.press("F5");
+  await window.stoppedAt(line);
+}
+
+/** A window with LOOP in the editor, debugged to where it prints; `whenStopped` says what a save does then. */
+async function openLoop(context, whenStopped) {
+  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped } };
+  const window = await open(context, configuration, "main.go");
+  // Replaced as a whole: a program that goes on until it is stopped.
+  window.write("main.go", LOOP);
+  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
+  await debugTo(window, LOOP_PRINTS);
+  await window.variable("answer", "1");
   return window;
 }
 
@@ -83,9 +98,7 @@ async function isOver(window) {
 
 test("F5 stops at the breakpoint, shows a variable and the program's output", async (context) => {
   const window = await open(context, { request: "launch", program: "${workspaceFolder}", env: { WHO: "gopher" } }, "main.go");
-  await window.breakpoint(PRINTS);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(PRINTS);
+  await debugTo(window, PRINTS);
   await window.variable("greeting", '"hello gopher"');
   await window.portsItem().filter({ hasText: "1/11" }).waitFor();
   await window.picture("debug-stopped");
@@ -104,9 +117,7 @@ test("F5 stops at the breakpoint, shows a variable and the program's output", as
 test("a restart stops again and prints again, and a stop leaves nothing behind", async (context) => {
   const window = await open(context, { request: "launch", program: "${workspaceFolder}", env: { WHO: "gopher" } }, "main.go");
   // What is printed is printed after the restart alone.
-  await window.breakpoint(PRINTS - 1);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(PRINTS - 1);
+  await debugTo(window, PRINTS - 1);
   await window.page.keyboard.press("F10");
   await window.stoppedAt(PRINTS);
   await window.page.keyboard.press("Control+Shift+F5");
@@ -122,15 +133,7 @@ test("a restart stops again and prints again, and a stop leaves nothing behind",
 });
 
 test("a save restarts the program in its session, and what does not compile is told", async (context) => {
-  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped: "restart" } };
-  const window = await open(context, configuration, "main.go");
-  // Replaced as a whole: a program that goes on until it is stopped.
-  window.write("main.go", LOOP);
-  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
-  await window.breakpoint(LOOP_PRINTS);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(LOOP_PRINTS);
-  await window.variable("answer", "1");
+  const window = await openLoop(context, "restart");
   const [lease] = (await window.daemonStatus()).leases;
 
   await save(window, "answer := 2");
@@ -149,14 +152,7 @@ test("a save restarts the program in its session, and what does not compile is t
 });
 
 test("with whenStopped ask a program that was built is restarted by a click", async (context) => {
-  const configuration = { request: "launch", program: "${workspaceFolder}", reload: { whenStopped: "ask" } };
-  const window = await open(context, configuration, "main.go");
-  window.write("main.go", LOOP);
-  await window.page.locator(".view-line").filter({ hasText: "answer := 1" }).waitFor();
-  await window.breakpoint(LOOP_PRINTS);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(LOOP_PRINTS);
-  await window.variable("answer", "1");
+  const window = await openLoop(context, "ask");
 
   await save(window, "answer := 2");
   const notice = await window.notification("hello was built again");
@@ -190,9 +186,7 @@ test("the package in the editor is debugged without a launch.json, tests as test
 
 test("a program in the terminal can be typed to", async (context) => {
   const window = await open(context, { request: "launch", program: "main.go", console: "integratedTerminal" }, "main.go");
-  await window.breakpoint(PRINTS);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(PRINTS);
+  await debugTo(window, PRINTS);
   await window.page.keyboard.press("F5");
   await window.terminal("hello");
   await window.page.locator(".terminal-wrapper.active").click();
@@ -224,11 +218,9 @@ test("a running Go program is picked and attached to", async (context) => {
 
 test("a window that reloads ends its session and leaves nothing behind", async (context) => {
   const window = await open(context, { request: "launch", program: "${workspaceFolder}" }, "main.go");
-  await window.breakpoint(PRINTS);
-  await window.page.keyboard.press("F5");
-  await window.stoppedAt(PRINTS);
+  await debugTo(window, PRINTS);
 
   await window.reload();
-  await window.status(/^\s*Burrow\s*$/);
+  await window.status(READY);
   await isOver(window);
 });

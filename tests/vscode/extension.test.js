@@ -2,13 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
+import { ALWAYS, BURROW, GO_FILES, READY, openWindow } from "./window.js";
 
 const FILES = GO_FILES;
 /** What the status bar says of these files: nobody ran `burrow up`, so there are no Go tools. */
 const SEEN = "Burrow: dlv missing";
-/** The window may start the daemon. The default would say no on a machine that is no container. */
-const ALWAYS = { "burrow.autoStart": "always", "burrow.path": BURROW };
 const NEVER = { "burrow.autoStart": "never", "burrow.path": BURROW };
 
 test("the window starts the daemon where none runs, and shows its state", async (context) => {
@@ -28,6 +26,22 @@ test("a window that may not start the daemon is silent until somebody else does"
   assert.equal(await window.statusItem().count(), 0, "no status bar item without a daemon");
 
   assert.equal((await window.burrow("start")).code, 0);
+  await window.status(SEEN);
+});
+
+test("a folder without Go is left alone until it has some", async (context) => {
+  const window = await openWindow(context, { files: { "package.json": "{}" }, settings: ALWAYS });
+  await window.output("there is no Go module in this window");
+  assert.equal(await window.statusItem().count(), 0, "nothing is said of it");
+  assert.equal((await window.burrow("status")).code, 4, "no daemon was started");
+
+  // One that runs already has nothing to say of such a folder either.
+  assert.equal((await window.burrow("start")).code, 0);
+  await window.output("connected to daemon");
+  await window.until("the folder to be open", async () => (await window.daemonStatus()).workspaces.length === 1);
+  assert.equal(await window.statusItem().count(), 0);
+
+  window.write("go.mod", GO_FILES["go.mod"]);
   await window.status(SEEN);
 });
 
@@ -95,7 +109,7 @@ test("a folder that is not trusted shows the state, and trust is told to the dae
   const window = await openWindow(context, { files: FILES, settings: ALWAYS, trusted: false });
   await window.page.locator(".statusbar-item").filter({ hasText: "Restricted Mode" }).waitFor();
   // The daemon is there, but no `go` ran in this folder.
-  await window.status(/^\s*Burrow\s*$/);
+  await window.status(READY);
 
   await window.command("Workspaces: Manage Workspace Trust");
   await window.page.getByRole("button", { name: "Trust", exact: true }).click();

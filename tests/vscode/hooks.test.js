@@ -2,19 +2,20 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
+import { ALWAYS, GO_FILES, openWindow } from "./window.js";
 
-const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
-
-const devcontainer = (hooks) => ({ ...GO_FILES, ".devcontainer/devcontainer.json": JSON.stringify(hooks) });
+/** A window on a Go program with `hooks` in its devcontainer.json, which were started from the palette. */
+async function openAndRun(context, hooks) {
+  const files = { ...GO_FILES, ".devcontainer/devcontainer.json": JSON.stringify(hooks) };
+  const window = await openWindow(context, { files, settings: ALWAYS });
+  await window.status("dlv missing");
+  await window.command("Burrow: Run Due Hooks");
+  return window;
+}
 
 test("a hook that failed is told once, its log opens, and a retry mends it", async (context) => {
   const command = String.raw`printf 'looking for \033[31mrepaired\033[0m\n'; until test -e released; do sleep 0.1; done; test -e repaired`;
-  const files = devcontainer({ postCreateCommand: command });
-  const window = await openWindow(context, { files, settings: SETTINGS });
-  await window.status("dlv missing");
-
-  await window.command("Burrow: Run Due Hooks");
+  const window = await openAndRun(context, { postCreateCommand: command });
   await window.status(/postCreate\s*$/);
   // Live, while it runs.
   await window.command("Burrow: Show Hook Log");
@@ -38,10 +39,7 @@ test("a hook that failed is told once, its log opens, and a retry mends it", asy
 });
 
 test("the notification opens the log, retries, and each new failure is told", async (context) => {
-  const files = devcontainer({ postCreateCommand: "echo attempt; test -e repaired" });
-  const window = await openWindow(context, { files, settings: SETTINGS });
-  await window.status("dlv missing");
-  await window.command("Burrow: Run Due Hooks");
+  const window = await openAndRun(context, { postCreateCommand: "echo attempt; test -e repaired" });
 
   await (await window.notification("postCreate failed")).getByRole("button", { name: "Show Log" }).click();
   await window.terminal("attempt");
@@ -55,11 +53,7 @@ test("the notification opens the log, retries, and each new failure is told", as
 });
 
 test("a hook is passed over with its reason, and what waited for it runs", async (context) => {
-  const files = devcontainer({ onCreateCommand: "false", postCreateCommand: "true" });
-  const window = await openWindow(context, { files, settings: SETTINGS });
-  await window.status("dlv missing");
-  await window.command("Burrow: Run Due Hooks");
-
+  const window = await openAndRun(context, { onCreateCommand: "false", postCreateCommand: "true" });
   await (await window.notification("onCreate failed")).getByRole("button", { name: "Skip" }).click();
   await window.answer("not needed here");
   await window.hookState("onCreate", "skipped");
@@ -68,10 +62,7 @@ test("a hook is passed over with its reason, and what waited for it runs", async
 });
 
 test("the tree shows hooks, tools and ports, and acts on a row", async (context) => {
-  const files = devcontainer({ postCreateCommand: { api: "echo api is ready; false", db: "echo db is ready" } });
-  const window = await openWindow(context, { files, settings: SETTINGS });
-  await window.status("dlv missing");
-  await window.command("Burrow: Run Due Hooks");
+  const window = await openAndRun(context, { postCreateCommand: { api: "echo api is ready; false", db: "echo db is ready" } });
   await window.status("Burrow: postCreate failed");
 
   await window.page.locator(".pane-header").filter({ hasText: "Burrow" }).click();
@@ -100,9 +91,7 @@ test("the tree shows hooks, tools and ports, and acts on a row", async (context)
 
 test("a reading of the log goes on where it was when the window and the daemon go", async (context) => {
   const command = "echo the start; until test -e released; do sleep 0.1; done; echo the end";
-  const window = await openWindow(context, { files: devcontainer({ postCreateCommand: command }), settings: SETTINGS });
-  await window.status("dlv missing");
-  await window.command("Burrow: Run Due Hooks");
+  const window = await openAndRun(context, { postCreateCommand: command });
   await window.status(/postCreate\s*$/);
 
   await window.reload();

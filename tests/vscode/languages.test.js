@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
+import { ALWAYS, GO_FILES, openWindow } from "./window.js";
 
 const FILE = ".devcontainer/devcontainer.json";
-const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
 
 const DEVCONTAINER_SCHEMA = "https://raw.githubusercontent.com/devcontainers/spec/main/schemas/devContainer.schema.json";
 
@@ -14,7 +13,7 @@ const problemOf = (window, text) => window.page.locator(".markers-panel .monaco-
 
 test("a mistake in devcontainer.json is shown at its line, and goes when it is mended", async (context) => {
   const wrong = '{\n  "postCreateCommand": 7\n}\n';
-  const window = await openWindow(context, { files: { ...GO_FILES, [FILE]: wrong }, settings: SETTINGS });
+  const window = await openWindow(context, { files: { ...GO_FILES, [FILE]: wrong }, settings: ALWAYS });
   await window.status("Burrow");
   await window.openFile("devcontainer.json");
   await window.command("Problems: Focus on Problems View");
@@ -31,7 +30,7 @@ test("a wrong key of ours is marked by the schema, and what is right is explaine
   // VS Code's own schema for these files would be downloaded; until it is there nothing is validated.
   const known = { "json.schemas": [{ fileMatch: ["devcontainer.json"], url: DEVCONTAINER_SCHEMA, schema: { type: "object" } }] };
   const files = { ...GO_FILES, [FILE]: wrong, ".vscode/settings.json": JSON.stringify(known) };
-  const window = await openWindow(context, { files, settings: SETTINGS });
+  const window = await openWindow(context, { files, settings: ALWAYS });
   await window.status("Burrow");
   await window.openFile("devcontainer.json");
   await window.command("Problems: Focus on Problems View");
@@ -43,11 +42,9 @@ test("a wrong key of ours is marked by the schema, and what is right is explaine
 });
 
 test("a lock file that does not fit the settings is told at its row", async (context) => {
-  const window = await openWindow(context, { files: GO_FILES, settings: SETTINGS });
+  const window = await openWindow(context, { files: GO_FILES, settings: ALWAYS });
   await window.status("dlv missing");
-  window.useKeptTools();
-  assert.equal((await window.burrow("up")).code, 0);
-  await window.status(/^\s*Burrow\s*$/);
+  await window.bringTools();
   await window.command("Problems: Focus on Problems View");
 
   window.write(FILE, '{ "customizations": { "burrow": { "tools": { "dlv": "v1.26.0" } } } }\n');

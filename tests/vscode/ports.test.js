@@ -4,21 +4,17 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
-
-const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+import { ALWAYS, GO_FILES, openWindow } from "./window.js";
 
 test("the picker leases, shows, releases and reclaims, and names who has a foreign port", async (context) => {
-  const window = await openWindow(context, { files: GO_FILES, settings: { ...SETTINGS, "burrow.autoStart": "never" } });
+  const window = await openWindow(context, { files: GO_FILES, settings: { ...ALWAYS, "burrow.autoStart": "never" } });
   const [first, second] = [window.firstPort, window.firstPort + 1];
   // Somebody else is first.
   const foreign = createServer().listen(second, "127.0.0.1");
   context.after(() => foreign.close());
   await once(foreign, "listening");
   assert.equal((await window.burrow("start")).code, 0);
-  window.useKeptTools();
-  assert.equal((await window.burrow("up")).code, 0);
-  await window.status(/^\s*Burrow\s*$/);
+  await window.bringTools();
   assert.equal(await window.portsItem().count(), 0, "no item while no port is leased");
 
   await window.command("Burrow: Pick Debug Port");

@@ -2,11 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, openWindow } from "./window.js";
+import { ALWAYS, GO_FILES, READY, openWindow } from "./window.js";
 
 const FILES = {
-  "go.mod": "module example.com/hello\n\ngo 1.26\n",
-  "main.go": "package main\n\nfunc main() {}\n",
+  ...GO_FILES,
   // Waits for the test, and fails once.
   ".devcontainer/devcontainer.json": JSON.stringify({
     postCreateCommand: "until test -e released; do sleep 0.1; done; test -e repaired",
@@ -14,8 +13,7 @@ const FILES = {
 };
 
 test("a hook is seen to run, to fail, and to be mended", async (context) => {
-  const settings = { "burrow.autoStart": "always", "burrow.path": BURROW };
-  const window = await openWindow(context, { files: FILES, settings });
+  const window = await openWindow(context, { files: FILES, settings: ALWAYS });
   await window.status("Burrow: dlv missing");
   await window.picture("tools-missing");
 
@@ -36,6 +34,6 @@ test("a hook is seen to run, to fail, and to be mended", async (context) => {
 
   window.write("repaired", "");
   assert.equal((await window.burrow("hook", "retry", "postCreate")).code, 0);
-  await window.status(/^\s*Burrow\s*$/);
+  await window.status(READY);
   await window.picture("ready");
 });

@@ -31,11 +31,17 @@ const DEADLINE = 120_000;
 /** The `burrow` under test. */
 export const BURROW = process.env.BURROW_BIN ?? "";
 
+/** Settings of a machine where the window starts the daemon; the default would say no where there is no container. */
+export const ALWAYS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+
 /** A Go program that does nothing. */
 export const GO_FILES = {
   "go.mod": "module example.com/hello\n\ngo 1.26\n",
   "main.go": "package main\n\nfunc main() {}\n",
 };
+
+/** What the status bar says where nothing is to be done. */
+export const READY = /^\s*Burrow\s*$/;
 
 /** How long a command may take: `burrow up` may have to build the Go tools. */
 const LONG_DEADLINE = 600_000;
@@ -124,6 +130,13 @@ class Window {
       cpSync(join(kept, "store"), join(this.root, "state/store"), { recursive: true, preserveTimestamps: true });
       this.write(".devcontainer/burrow-lock.json", readFileSync(join(kept, "burrow-lock.json")));
     }
+  }
+
+  /** Brings the Go tools and runs what else is due, as the user does; a window that shows the folder then says that all is well. */
+  async bringTools() {
+    this.useKeptTools();
+    assert.equal((await this.burrow("up")).code, 0);
+    await this.status(READY);
   }
 
   /** Runs a program in the workspace. Fails where it does. */
@@ -255,7 +268,16 @@ class Window {
 
   /** Waits until the variables' view shows a variable with its value. */
   async variable(name, value) {
-    await this.page.locator(".debug-variables .monaco-list-row").filter({ hasText: name }).filter({ hasText: value }).first().waitFor();
+    const rows = this.page.locator(".debug-variables .monaco-list-row");
+    const closed = rows.and(this.page.locator("[aria-expanded=false]")).filter({ hasText: /^Locals$/ });
+    await this.until(`${name} to be ${value}`, async () => {
+      if ((await rows.filter({ hasText: name }).filter({ hasText: value }).count()) > 0) {
+        return true;
+      }
+      // VS Code opens the scope itself, but for a stop whose scopes it fetched twice at once.
+      await closed.click({ timeout: 1000 }).catch(() => undefined);
+      return false;
+    });
   }
 
   /** Waits until the debug console holds `text`. */
@@ -355,7 +377,8 @@ class Window {
 
   /** Keeps a picture of the window. */
   async picture(name) {
-    await this.page.screenshot({ path: this.kept(name, "png") });
+    // Notifications slide in; with their ends alone, one picture is like another.
+    await this.page.screenshot({ path: this.kept(name, "png"), animations: "disabled" });
   }
 
   /** A file under target/vscode-screens. */

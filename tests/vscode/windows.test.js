@@ -2,9 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BURROW, GO_FILES, openWindow } from "./window.js";
-
-const SETTINGS = { "burrow.autoStart": "always", "burrow.path": BURROW };
+import { ALWAYS, GO_FILES, openWindow } from "./window.js";
 const FAILING = { ".devcontainer/devcontainer.json": JSON.stringify({ postCreateCommand: "false" }) };
 
 /** The same files in another folder. */
@@ -12,7 +10,7 @@ const below = (folder, files) => Object.fromEntries(Object.entries(files).map(([
 
 test("two windows share one daemon, and each shows its own folder", async (context) => {
   const files = { ...GO_FILES, ...FAILING, ...below("../other", GO_FILES) };
-  const window = await openWindow(context, { files, settings: SETTINGS });
+  const window = await openWindow(context, { files, settings: ALWAYS });
   await window.status("dlv missing");
   const other = await window.another("other");
   await other.status("dlv missing");
@@ -42,7 +40,7 @@ test("a window with two folders shows both, and the worse one in the status bar"
     ...below("web", GO_FILES),
     "both.code-workspace": JSON.stringify({ folders: [{ path: "api" }, { path: "web" }] }),
   };
-  const window = await openWindow(context, { files, settings: SETTINGS, workspaceFile: "both.code-workspace" });
+  const window = await openWindow(context, { files, settings: ALWAYS, workspaceFile: "both.code-workspace" });
   await window.status("missing");
   await window.command("Burrow: Run Due Hooks");
   await window.status("postCreate failed");
@@ -53,7 +51,7 @@ test("a window with two folders shows both, and the worse one in the status bar"
 });
 
 test("in a folder that is not trusted nothing can be run", async (context) => {
-  const window = await openWindow(context, { files: { ...GO_FILES, ...FAILING }, settings: SETTINGS, trusted: false });
+  const window = await openWindow(context, { files: { ...GO_FILES, ...FAILING }, settings: ALWAYS, trusted: false });
   await window.status("Burrow");
   await window.page.keyboard.press("F1");
   await window.page.locator(".quick-input-widget input[type=text]").fill(">Burrow: ");

@@ -9,7 +9,7 @@ import { copyPortForward } from "./forward";
 import type { WorkspaceStatus } from "./generated/protocol";
 import { hookTarget, type Hooks } from "./hooks";
 import type { Ports } from "./ports";
-import { headline, hookLine, isInOrder, ownWorkspaces, toolLine, type Line } from "./summary";
+import { headline, hookLine, isWanting, ownWorkspaces, toolLine, type Line } from "./summary";
 import type { Toolchain } from "./toolchain";
 
 /** What the commands work with. */
@@ -30,7 +30,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
   const { daemon, output, hooks, toolchain, ports, debug } = parts;
   const commands: Record<string, Command> = {
     "burrow.showStatus": () => showStatus(parts),
-    "burrow.restartDaemon": () => restartDaemon(daemon),
+    "burrow.restartDaemon": () => confirmRestart(daemon),
     "burrow.showDaemonLog": () => showDaemonLog(daemon),
     "burrow.showHookLog": (target) => hooks.showLog(target),
     "burrow.retryHooks": (target) => hooks.retry(target),
@@ -54,6 +54,18 @@ export function registerCommands(parts: Parts): vscode.Disposable {
   return vscode.Disposable.from(...registered);
 }
 
+/** Restarts the daemon; asks first where that ends a debug session. */
+async function confirmRestart(daemon: Daemon): Promise<void> {
+  const leases = daemon.state.kind === "connected" ? daemon.state.status.leases : [];
+  const sessions = leases.filter(({ state }) => state === "connected");
+  const names = sessions.map(({ program, id }) => program ?? id).join(", ");
+  const detail = "Hooks that run go on.";
+  const question = `Restart the daemon? The debug session of ${names} ends with it.`;
+  if (sessions.length === 0 || (await vscode.window.showWarningMessage(question, { modal: true, detail }, "Restart Daemon")) !== undefined) {
+    await restartDaemon(daemon);
+  }
+}
+
 async function restartDaemon(daemon: Daemon): Promise<void> {
   const progress = { location: vscode.ProgressLocation.Window, title: "Burrow: restarting the daemon" };
   await vscode.window.withProgress(progress, () => daemon.restart());
@@ -71,7 +83,7 @@ type Row = vscode.QuickPickItem & { run?: () => Promise<void> };
 async function showStatus(parts: Parts): Promise<void> {
   const { daemon, output } = parts;
   const log: Row = { label: "$(output) Show Daemon Log", run: () => showDaemonLog(daemon) };
-  const restart = (label: string): Row => ({ label: `$(debug-restart) ${label}`, run: () => restartDaemon(daemon) });
+  const restart = (label: string): Row => ({ label: `$(debug-restart) ${label}`, run: () => confirmRestart(daemon) });
   const rows = statusRows(daemon.state, parts);
   switch (daemon.state.kind) {
     case "connected":
@@ -124,7 +136,7 @@ function workspaceRows(workspace: WorkspaceStatus, { hooks, toolchain }: Parts):
     rows.push({ label: "$(run-all) Run Due Hooks", run: () => hooks.runDue() });
   }
   rows.push(...workspace.tools.map(toolLine).map(row));
-  if (!isInOrder(workspace.tools)) {
+  if (workspace.tools.some(isWanting)) {
     rows.push({ label: "$(tools) Repair Go Toolchain", run: () => toolchain.repair({ workspace: workspace.path }) });
   }
   return rows;

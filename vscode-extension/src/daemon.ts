@@ -31,6 +31,9 @@ export type DaemonState =
 /** Pauses after a first failure, a second and so on, in milliseconds. After the last one only an event brings a try. */
 const PAUSES = [250, 1000, 2000, 5000, 10_000];
 
+/** What a folder with Go has. */
+const MODULES = "**/{go.mod,go.work}";
+
 /** Finds, starts and follows the daemon. To dispose it is to leave: the daemon goes on. */
 export class Daemon implements vscode.Disposable {
   private readonly changes = new vscode.EventEmitter<DaemonState>();
@@ -47,9 +50,14 @@ export class Daemon implements vscode.Disposable {
   private current: DaemonState = { kind: "absent" };
   private opening: Promise<Connection | undefined> = Promise.resolve(undefined);
   private disposed = false;
+  /** The user asked for the daemon, whatever is in the folder. */
+  private isWanted = false;
+  private readonly modules = vscode.workspace.createFileSystemWatcher(MODULES, false, true, true);
   private wake: () => void = () => undefined;
   private readonly subscriptions = [
     vscode.workspace.onDidGrantWorkspaceTrust(() => this.reconnect("the folder is trusted now")),
+    this.modules,
+    this.modules.onDidCreate(() => { this.wake(); }),
     vscode.workspace.onDidChangeWorkspaceFolders(() => this.reconnect("the folders changed")),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("burrow")) {
@@ -137,6 +145,7 @@ export class Daemon implements vscode.Disposable {
 
   /** Starts the daemon, or a new one in its place, whatever stopped it. Fails with what `burrow` said. */
   async restart(): Promise<void> {
+    this.isWanted = true;
     await this.burrow(this.current.kind === "connected" ? "restart" : "start");
     this.wake();
   }
@@ -182,6 +191,11 @@ export class Daemon implements vscode.Disposable {
         }
       }
       if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
+        this.show({ kind: "absent" });
+        return undefined;
+      }
+      if (!this.isWanted && !(await hasGo())) {
+        this.say("there is no Go module in this window");
         this.show({ kind: "absent" });
         return undefined;
       }
@@ -332,6 +346,11 @@ export class Daemon implements vscode.Disposable {
       return () => undefined;
     }
   }
+}
+
+/** Whether a folder of this window has Go in it. */
+async function hasGo(): Promise<boolean> {
+  return (await vscode.workspace.findFiles(MODULES, "**/node_modules/**", 1)).length > 0;
 }
 
 /** A setting of this extension; package.json gives each its default. */

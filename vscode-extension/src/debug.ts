@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
-import { describe, errorData, showError } from "./errors";
-import type { ErrorCode, LeaseStatus } from "./generated/protocol";
+import { describe, showError } from "./errors";
+import type { LeaseStatus } from "./generated/protocol";
 import {
   buildFolder,
   complete,
@@ -36,9 +36,6 @@ const BUILT = "burrow/reload/built";
 /** Where it is kept what was said. */
 const SAID = "debug.said";
 
-/** What the daemon says where a workspace has no dlv. */
-const NO_DLV: ErrorCode = "BUR505";
-
 /** What is offered in a folder with no launch.json, and while one is written. */
 const CONFIGURATIONS: readonly vscode.DebugConfiguration[] = [
   { name: "Debug Package", type: OURS, request: "launch", mode: "auto", program: "${fileDirname}" },
@@ -50,7 +47,8 @@ const CONFIGURATIONS: readonly vscode.DebugConfiguration[] = [
 export async function debugPackage(target: unknown): Promise<void> {
   const uri = target instanceof vscode.Uri ? target : vscode.window.activeTextEditor?.document.uri;
   if (uri?.scheme !== "file") {
-    throw new Error("Open a Go file of the package that is to be debugged.");
+    void vscode.window.showInformationMessage("Open a Go file of the package that is to be debugged.");
+    return;
   }
   const { fsPath } = uri;
   const program = fsPath.endsWith(".go") ? dirname(fsPath) : fsPath;
@@ -100,6 +98,9 @@ export class Debugging {
     const readEnvFile = (path: string): Record<string, string> => parseEnvFile(readFileSync(path, "utf8"));
     const file = vscode.window.activeTextEditor?.document.uri.fsPath;
     const completed = complete(config, { folder: root, file, go: goSettings(folder), readEnvFile });
+    if (!this.hasDlv(completed, root)) {
+      return undefined;
+    }
     if (completed.request === "attach" && completed.mode === "local") {
       const processId = await this.processOf(completed.processId);
       return processId === undefined ? undefined : { ...config, ...completed, processId };
@@ -161,8 +162,8 @@ export class Debugging {
 
   private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined): Promise<LeaseStatus> {
     const root = this.root(folder);
-    const cwd = config.request === "attach" ? root : buildFolder(config, root);
-    const params = dapLease(this.workspaceOf(cwd, root), {
+    const cwd = workingFolder(config, root);
+    const params = dapLease(this.workspaceFor(config, root), {
       program: config.name,
       cwd,
       env: leaseEnvironment(config),
@@ -173,14 +174,29 @@ export class Debugging {
     try {
       return (await this.daemon.request("burrow/debug/lease", params)).lease;
     } catch (error) {
-      if (errorData(error)?.code === NO_DLV) {
-        void this.offerRepair(describe(error), params.workspace);
-      }
       throw new Error(describe(error), { cause: error });
     }
   }
 
-  private async offerRepair(message: string, workspace: string): Promise<void> {
+  /**
+   * Whether a session can have a dlv; where it cannot, offers the repair. Asked before VS Code starts one: of what fails later
+   * it makes a dialog that leads to launch.json.
+   */
+  private hasDlv(config: Configuration, root: string): boolean {
+    const { workspaces } = this.daemon;
+    if (workspaces.length === 0 || config.mode === "remote" || typeof config.dlvToolPath === "string") {
+      return true;
+    }
+    const path = this.workspaceFor(config, root);
+    if (workspaces.find((workspace) => workspace.path === path)?.generation !== null) {
+      return true;
+    }
+    this.offerRepair(path).catch((error: unknown) => showError(error, this.output));
+    return false;
+  }
+
+  private async offerRepair(workspace: string): Promise<void> {
+    const message = `There is no dlv yet for ${basename(workspace)}: its Go tools are not installed.`;
     if ((await vscode.window.showErrorMessage(message, "Repair Go Toolchain")) !== undefined) {
       await vscode.commands.executeCommand("burrow.repairTools", { workspace });
     }
@@ -188,8 +204,8 @@ export class Debugging {
 
   /** The program in a terminal, where it can be typed to: dlv runs there. A terminal is the window's, not the daemon's. */
   private async startInTerminal(config: Configuration, root: string): Promise<vscode.DebugAdapterDescriptor> {
-    const cwd = config.request === "attach" ? root : buildFolder(config, root);
-    const workspace = this.workspaceOf(cwd, root);
+    const cwd = workingFolder(config, root);
+    const workspace = this.workspaceFor(config, root);
     const tools = this.daemon.workspaces.find(({ path }) => path === workspace)?.tools ?? [];
     const dlv = tools.find(({ name }) => name === "dlv")?.path;
     if (dlv === undefined || dlv === null) {
@@ -250,7 +266,8 @@ export class Debugging {
   }
 
   /** The workspace whose dlv and Go are used: the innermost around what is built. */
-  private workspaceOf(folder: string, root: string): string {
+  private workspaceFor(config: Configuration, root: string): string {
+    const folder = workingFolder(config, root);
     const around = this.daemon.required().filter(({ path }) => `${folder}/`.startsWith(`${path}/`));
     return around.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? root;
   }
@@ -264,6 +281,11 @@ export class Debugging {
       void vscode.window.showInformationMessage(message);
     }
   }
+}
+
+/** Where dlv works. */
+function workingFolder(config: Configuration, root: string): string {
+  return config.request === "attach" ? root : buildFolder(config, root);
 }
 
 /** Who starts with nothing gets the package in the editor. */

@@ -1,8 +1,9 @@
 // Errors in words for the user. The daemon's own carry a code and, where there is one, the next step.
 
 import * as vscode from "vscode";
-import { ResponseError } from "vscode-languageclient/node";
-import type { ErrorData } from "./generated/protocol";
+import { ErrorCodes, ResponseError } from "vscode-languageclient/node";
+import { sentences } from "./summary";
+import type { ErrorCode, ErrorData } from "./generated/protocol";
 
 /** What the daemon said of an error; nothing where it is another's. */
 export function errorData(error: unknown): Partial<ErrorData> | undefined {
@@ -16,17 +17,26 @@ export function errorData(error: unknown): Partial<ErrorData> | undefined {
 /** What failed and, where the daemon says so, what to do next. */
 export function describe(error: unknown): string {
   if (error instanceof ResponseError) {
-    const data = errorData(error);
-    return [error.message, data?.code === undefined ? "" : `(${data.code})`, data?.hint ?? ""].join(" ").trim();
+    if (error.code === ErrorCodes.PendingResponseRejected) {
+      return "Burrow's daemon ended before it answered.";
+    }
+    return sentences(error.message, errorData(error));
   }
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Puts an error in front of the user, with the way to more. */
+/** What the daemon says where a workspace has no dlv. */
+const NO_DLV: ErrorCode = "BUR505";
+
+/** Puts an error in front of the user, with what mends it or the way to more. */
 export async function showError(error: unknown, output: vscode.LogOutputChannel): Promise<void> {
   const message = describe(error);
   output.error(message);
-  if ((await vscode.window.showErrorMessage(message, "Show Output")) !== undefined) {
+  const mend = errorData(error)?.code === NO_DLV ? "Repair Go Toolchain" : undefined;
+  const chosen = await vscode.window.showErrorMessage(message, mend ?? "Show Output");
+  if (chosen === mend && mend !== undefined) {
+    await vscode.commands.executeCommand("burrow.repairTools");
+  } else if (chosen !== undefined) {
     output.show();
   }
 }

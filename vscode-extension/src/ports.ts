@@ -47,7 +47,7 @@ export class PortsItem implements vscode.Disposable {
       return;
     }
     this.item.text = `$(debug-alt) ${used.length}/${ports.length}`;
-    this.item.tooltip = [`${used.length} of ${ports.length} debug ports in use`, ...used.map(title)].join("\n");
+    this.item.tooltip = [`${used.length} of ${ports.length} debug ports in use`, ...used.map((port) => title(port))].join("\n");
     this.item.show();
   }
 }
@@ -71,19 +71,21 @@ export class Ports {
     };
     fill();
     const following = this.daemon.onDidChange(fill);
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       picker.onDidTriggerItemButton(({ item, button: { tooltip } }) => {
         const action = this.actionsOf(item.port).find((candidate) => ACTIONS[candidate].label === tooltip);
         if (action !== undefined) {
-          this.act(action, item.port).catch(reject);
+          const acting = this.act(action, item.port);
+          acting.catch(() => {
+            resolve(acting); // who waits for the pick is told
+            picker.hide();
+          });
         }
       });
       picker.onDidAccept(() => {
         const [row] = picker.selectedItems;
+        resolve(row === undefined ? undefined : this.choose(row.port));
         picker.hide();
-        if (row !== undefined) {
-          this.choose(row.port).then(resolve, reject);
-        }
       });
       picker.onDidHide(() => {
         following.dispose();
@@ -120,7 +122,7 @@ export class Ports {
       const { icon, label } = ACTIONS[action];
       return { label: `$(${icon}) ${label}`, action };
     });
-    const chosen = await vscode.window.showQuickPick(rows, { title: `Burrow: Port ${port.port}`, placeHolder: title(port) });
+    const chosen = await vscode.window.showQuickPick(rows, { title: `Burrow: Port ${port.port}`, placeHolder: title(port, Date.now()) });
     if (chosen !== undefined) {
       await this.act(chosen.action, port);
     }
@@ -198,8 +200,8 @@ function isLeased(port: PortStatus): boolean {
   return port.state === "leased" || port.state === "connected";
 }
 
-function title(port: PortStatus): string {
-  const { name, state } = portLine(port, Date.now());
+function title(port: PortStatus, now?: number): string {
+  const { name, state } = portLine(port, now);
   return `${name}: ${state}`;
 }
 

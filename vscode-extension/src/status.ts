@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { DaemonState } from "./daemon";
 import type { WorkspaceStatus } from "./generated/protocol";
 import { hookTarget } from "./hooks";
-import { hasFailed, headline, hookLine, isInOrder, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+import { hasFailed, headline, hookLine, isOfInterest, isWanting, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
 
 /** What the hover's links may call. */
 const LINKED = ["burrow.showHookLog", "burrow.retryHooks", "burrow.skipHook", "burrow.runDueHooks", "burrow.repairTools"] as const;
@@ -38,7 +38,7 @@ export class StatusItem implements vscode.Disposable {
         this.warn("$(error) Burrow: no daemon", "Burrow's daemon does not answer. Click to see why.");
         break;
       case "connected":
-        this.showWorkspaces(ownWorkspaces(state.details, state.status));
+        this.showWorkspaces(ownWorkspaces(state.details, state.status).filter(isOfInterest));
         break;
     }
   }
@@ -101,7 +101,7 @@ function hooks(workspace: WorkspaceStatus): string[] {
 }
 
 function tools(workspace: WorkspaceStatus): string[] {
-  const mend = isInOrder(workspace.tools) ? [] : [link("Repair Go Toolchain", "burrow.repairTools", { workspace: workspace.path })];
+  const mend = workspace.tools.some(isWanting) ? [link("Repair Go Toolchain", "burrow.repairTools", { workspace: workspace.path })] : [];
   return section("Go tools", workspace.tools.map(toolLine).map(line), mend);
 }
 

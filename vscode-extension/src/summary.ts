@@ -1,11 +1,14 @@
 // The status in words: the lines that the hover and "Show Status" have in common. Pure; knows nothing of VS Code.
 
 import type {
+  ActionCost,
   CommandStatus,
+  ErrorCode,
   HookState,
   HookStatus,
   PortState,
   PortStatus,
+  RepairAction,
   RunSummary,
   ServerDetails,
   Status,
@@ -51,11 +54,29 @@ const PORTS: Record<PortState, { icon: string; words: string }> = {
   foreign: { icon: "lock", words: "taken by another process" },
 };
 
+const COSTS: Record<ActionCost, string> = {
+  links: "at once",
+  reading: "seconds",
+  network: "a download",
+  building: "minutes, with all processors",
+};
+
+/** The costs, the least first. */
+const ORDER = Object.keys(COSTS);
+
+/** What the daemon says of a folder without Go. */
+const NO_MODULE: ErrorCode = "BUR206";
+
 const SEVERITY: Record<WorkspaceState, number> = { ready: 0, working: 1, attention: 2 };
 
 /** The workspaces of this window: a daemon may have those of other windows as well. */
 export function ownWorkspaces(details: ServerDetails, status: Status): WorkspaceStatus[] {
   return status.workspaces.filter((workspace) => details.workspaces.includes(workspace.path));
+}
+
+/** Whether there is anything to tell of it: a folder with neither Go nor hooks is left in peace. */
+export function isOfInterest({ hooks, tools, reasons }: WorkspaceStatus): boolean {
+  return hooks.length > 0 || tools.length > 0 || reasons.length === 0 || reasons.some(({ code }) => code !== NO_MODULE);
 }
 
 /** The one that most needs to be looked at. */
@@ -71,7 +92,11 @@ export function headline(workspace: WorkspaceStatus): string {
     case "working": {
       const hook = workspace.hooks.find((hook) => hook.state === "running");
       const tool = workspace.tools.find((tool) => tool.state === "installing");
-      return hook?.name ?? (tool === undefined ? "working" : `installing ${tool.name}`);
+      if (hook !== undefined || tool !== undefined) {
+        return hook?.name ?? `installing ${tool?.name}`;
+      }
+      // They are verified, or built for the other platforms of the lock file.
+      return workspace.tools.length > 0 ? "Go tools" : "working";
     }
     case "attention": {
       const hook = workspace.hooks.find((hook) => HOOKS[hook.state].bad);
@@ -123,8 +148,8 @@ function outcome(of: HookStatus | CommandStatus, more: readonly string[]): strin
   return facts.join(", ");
 }
 
-/** One debug port; `now` is the time in milliseconds. */
-export function portLine({ port, state, holder, pid, since }: PortStatus, now: number): Line {
+/** One debug port; with its age where it is looked at now, in milliseconds, and not later. */
+export function portLine({ port, state, holder, pid, since }: PortStatus, now?: number): Line {
   const { icon, words } = PORTS[state];
   const facts = [words];
   if (holder !== null) {
@@ -133,7 +158,7 @@ export function portLine({ port, state, holder, pid, since }: PortStatus, now: n
   if (pid !== null && state === "foreign") {
     facts.push(`process ${pid}`);
   }
-  if (since !== null) {
+  if (since !== null && now !== undefined) {
     facts.push(`for ${duration(Math.max(0, now - Date.parse(since)))}`);
   }
   return { icon, name: String(port), state: facts.join(", ") };
@@ -145,9 +170,35 @@ export function toolLine(tool: ToolStatus): Line {
   return { icon, name: `${tool.name} ${tool.version}`, state: `${words}, ${tool.why}` };
 }
 
-/** Whether no tool waits for a repair. */
-export function isInOrder(tools: readonly ToolStatus[]): boolean {
-  return !tools.some(({ state }) => TOOLS[state].bad);
+/** What a repair does: a line a tool, with why it is touched and what takes longest. */
+export function planLines(actions: readonly RepairAction[]): string[] {
+  const tools = [...new Set(actions.map(({ tool }) => tool))];
+  return tools.flatMap((tool) => {
+    const [first, ...rest] = actions.filter((action) => action.tool === tool);
+    if (first === undefined) {
+      return [];
+    }
+    const verbs = [first, ...rest].map(({ verb }) => verb).join(", ");
+    const what = [verbs, tool, first.version].filter((word) => word !== null).join(" ");
+    const cost = rest.reduce((most, { cost }) => (ORDER.indexOf(cost) > ORDER.indexOf(most) ? cost : most), first.cost);
+    return [`${what}: ${first.why} (${COSTS[cost]})`];
+  });
+}
+
+/** Whether a tool waits for a repair. */
+export function isWanting({ state }: ToolStatus): boolean {
+  return TOOLS[state].bad;
+}
+
+/** An error of the daemon's as sentences: what failed with its code, then what to do about it. */
+export function sentences(message: string, data: { code?: string; hint?: string | null } | undefined): string {
+  const what = data?.code === undefined ? message : `${message.replace(/\.$/, "")} (${data.code})`;
+  return [what, data?.hint ?? ""].filter((part) => part !== "").map(sentence).join(" ");
+}
+
+/** Words of the daemon's as a sentence. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }
 
 /** A duration for people: `340 ms`, `1.2 s`, `2 min 5 s`. */

@@ -4,22 +4,15 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
 import { errorData } from "./errors";
-import type { ActionCost, ErrorCode, RepairAction, StartedOperation, ToolsReport, ToolsSwitched } from "./generated/protocol";
+import type { ErrorCode, StartedOperation, ToolsReport, ToolsSwitched } from "./generated/protocol";
 import { pickWorkspace } from "./pick";
-import { toolLine } from "./summary";
+import { planLines, sentence, toolLine } from "./summary";
 
 /** The Go extension's command that starts gopls anew. */
 const RESTART_GOPLS = "go.languageserver.restart";
 
 /** What the daemon says of an operation that was cancelled. */
 const CANCELLED: ErrorCode = "BUR415";
-
-const COSTS: Record<ActionCost, string> = {
-  links: "at once",
-  reading: "seconds",
-  network: "a download",
-  building: "minutes, with all processors",
-};
 
 /** The commands about Go tools. */
 export class Toolchain {
@@ -37,7 +30,7 @@ export class Toolchain {
       return;
     }
     const question = `Repair the Go tools of ${basename(workspace)}?`;
-    const detail = plan.actions.map(actionLine).join("\n");
+    const detail = planLines(plan.actions).join("\n");
     if ((await vscode.window.showInformationMessage(question, { modal: true, detail }, "Repair")) === "Repair") {
       const started = await this.daemon.request("burrow/toolchain/repair", { workspace, locked: false, keepRollback: false });
       await this.watch("Repairing the Go tools", workspace, started);
@@ -102,7 +95,7 @@ export class Toolchain {
       return;
     }
     const { report, notes } = result;
-    const message = [summary(report), ...notes].join(" ");
+    const message = [summary(report), ...notes.map(sentence)].join(" ");
     const canGoBack = before !== null && report.generation !== before;
     const chosen = await vscode.window.showInformationMessage(message, ...(canGoBack ? ["Roll Back"] : []));
     if (chosen !== undefined) {
@@ -118,11 +111,6 @@ export async function restartGopls({ tools }: ToolsSwitched, output: vscode.LogO
     output.info("another gopls is active: the Go extension starts it anew");
     await vscode.commands.executeCommand(RESTART_GOPLS);
   }
-}
-
-function actionLine(action: RepairAction): string {
-  const what = [action.verb, action.tool, action.version].filter((word) => word !== null).join(" ");
-  return `${what}: ${action.why} (${COSTS[action.cost]})`;
 }
 
 function summary(report: ToolsReport): string {

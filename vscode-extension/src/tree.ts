@@ -6,7 +6,7 @@ import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
 import type { CommandStatus, HookStatus, PortStatus, ToolStatus, WorkspaceStatus } from "./generated/protocol";
 import { hookTarget, type HookTarget } from "./hooks";
-import { commandLine, hasFailed, headline, hookLine, portLine, toolLine, type Line } from "./summary";
+import { commandLine, hasFailed, headline, hookLine, isWanting, portLine, toolLine, type Line } from "./summary";
 
 /** The view's id; package.json shows it while `burrow.connected` is set. */
 const VIEW = "burrow.view";
@@ -81,13 +81,14 @@ export class Tree implements vscode.TreeDataProvider<Node>, vscode.Disposable {
       case "command":
         return hookItem(node, commandLine(node.status), false);
       case "tool": {
-        const item = row(toolLine(node.status));
+        const line = toolLine(node.status);
+        const item = row(line);
         item.contextValue = "tool";
-        item.tooltip = node.status.path ?? node.status.why;
+        item.tooltip = [wholeLine(line), node.status.path ?? ""].join("\n").trim();
         return item;
       }
       case "port": {
-        const item = row(portLine(node.status, Date.now()));
+        const item = row(portLine(node.status));
         item.contextValue = `port.${node.status.state}`;
         return item;
       }
@@ -110,11 +111,16 @@ function sections(status: WorkspaceStatus): Node[] {
   const hooks = status.hooks.map((hook): Node => ({ kind: "hook", status: hook, ...hookTarget(status, hook) }));
   const tools = status.tools.map((tool): Node => ({ kind: "tool", workspace, status: tool }));
   const failed = status.hooks.filter(hasFailed).length;
+  const wanting = status.tools.filter(isWanting).length;
   const all: Node[] = [
-    { kind: "section", title: "Hooks", context: "hooks", workspace, nodes: hooks, summary: failed === 0 ? "" : `${failed} failed` },
-    { kind: "section", title: "Go tools", context: "tools", workspace, nodes: tools, summary: "" },
+    { kind: "section", title: "Hooks", context: "hooks", workspace, nodes: hooks, summary: count(failed, "failed") },
+    { kind: "section", title: "Go tools", context: "tools", workspace, nodes: tools, summary: count(wanting, "to repair") },
   ];
   return all.filter((section) => section.kind === "section" && section.nodes.length > 0);
+}
+
+function count(number: number, what: string): string {
+  return number === 0 ? "" : `${number} ${what}`;
 }
 
 function commandNode({ workspace, hook }: HookTarget, status: CommandStatus): Node {
@@ -133,9 +139,16 @@ function hookItem(target: HookTarget & { status: HookStatus | CommandStatus }, l
   return item;
 }
 
-function row({ icon, name, state }: Line): vscode.TreeItem {
+function wholeLine({ name, state }: Line): string {
+  return `${name}: ${state}`;
+}
+
+function row(line: Line): vscode.TreeItem {
+  const { icon, name, state } = line;
   const item = new vscode.TreeItem(name);
   item.description = state;
+  // All of it, where the view is narrow.
+  item.tooltip = wholeLine(line);
   item.iconPath = new vscode.ThemeIcon(icon);
   return item;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HookState, HookStatus, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
-import { commandLine, duration, hasFailed, headline, hookLine, markdown, ownWorkspaces, portLine, runLine, toolLine, worstOf } from "../src/summary";
+import type { ActionCost, HookState, HookStatus, RepairAction, RepairVerb, ToolState, ToolStatus, WorkspaceStatus } from "../src/generated/protocol";
+import { commandLine, duration, hasFailed, headline, hookLine, isOfInterest, markdown, ownWorkspaces, planLines, portLine, runLine, sentences, toolLine, worstOf } from "../src/summary";
 
 const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => ({
   name: "postCreate",
@@ -34,12 +34,26 @@ void test("the headline names what a workspace is at, or what is the matter", ()
     [workspace("/a", "ready", { hooks: [hook("succeeded")] }), "ready"],
     [workspace("/a", "working", { hooks: [hook("running")] }), "postCreate"],
     [workspace("/a", "working", { tools: [tool("installing")] }), "installing gopls"],
+    [workspace("/a", "working", { tools: [tool("verified")] }), "Go tools"],
     [workspace("/a", "working"), "working"],
     [workspace("/a", "attention", { hooks: [hook("failed")], tools: [tool("missing")] }), "postCreate failed"],
     [workspace("/a", "attention", { hooks: [hook("succeeded")], tools: [tool("drifted")] }), "gopls drifted"],
     [workspace("/a", "attention"), "needs attention"],
   ] as const) {
     assert.equal(headline(given), expected);
+  }
+});
+
+void test("a folder without Go is left in peace, unless there is something else to tell of it", () => {
+  const noModule = { code: "BUR206" as const, message: "find a Go module", hint: null };
+  const cases: [Partial<WorkspaceStatus>, boolean][] = [
+    [{ reasons: [noModule] }, false],
+    [{ reasons: [noModule], hooks: [hook("pending")] }, true],
+    [{ reasons: [noModule, { code: "BUR202" as const, message: "", hint: null }] }, true],
+    [{}, true],
+  ];
+  for (const [more, expected] of cases) {
+    assert.equal(isOfInterest(workspace("/a", "attention", more)), expected, JSON.stringify(more));
   }
 });
 
@@ -54,6 +68,34 @@ void test("a hook is told with what ended it, how long it took and where it was 
   ] as const) {
     const { name, state } = hookLine(given);
     assert.equal(`${name}: ${state}`, expected);
+  }
+});
+
+void test("a repair is told in a line a tool, with what takes longest", () => {
+  const action = (verb: RepairVerb, tool: string | null, why: string, cost: ActionCost): RepairAction => {
+    return { verb, tool, version: tool === null ? null : "v1.0.0", why, cost };
+  };
+  const actions = [
+    action("fetch", "dlv", "it is not installed", "network"),
+    action("build", "dlv", "it is not installed", "building"),
+    action("verify", "dlv", "a binary is compared", "reading"),
+    action("relink", "gopls", "its link is gone", "links"),
+    action("activate", null, "as a whole", "links"),
+  ];
+  assert.deepEqual(planLines(actions), [
+    "fetch, build, verify dlv v1.0.0: it is not installed (minutes, with all processors)",
+    "relink gopls v1.0.0: its link is gone (at once)",
+    "activate: as a whole (at once)",
+  ]);
+});
+
+void test("an error is told in sentences, with its code and what to do", () => {
+  for (const [message, data, expected] of [
+    ["go back: there is none", { code: "BUR411", hint: "run `burrow tools repair`" }, "Go back: there is none (BUR411). Run `burrow tools repair`."],
+    ["it ended.", { code: "BUR301", hint: null }, "It ended (BUR301)."],
+    ["Why?", undefined, "Why?"],
+  ] as const) {
+    assert.equal(sentences(message, data), expected);
   }
 });
 
@@ -98,6 +140,7 @@ void test("a port is told with who has it and for how long", () => {
   ] as const) {
     assert.deepEqual(portLine(given, now).state, expected);
   }
+  assert.equal(portLine({ ...port, state: "connected", holder: "api", since }).state, "connected, api", "an age that nobody renews");
 });
 
 void test("what ended by itself without success has failed", () => {

@@ -17,7 +17,7 @@ use super::folder::LeaseFolder;
 use super::messages::Service;
 use super::tracing_rights::refuses_tracing;
 use crate::durable;
-use crate::process::{self, LogReader, ProcessError, Shim, ShimSpec, Survivors};
+use crate::process::{self, LogReader, ProcessError, Shim, ShimSpec, Spare, Survivors};
 
 /// What dlv prints when it listens, as `dap` and as `--headless`. The path that follows has no prefix.
 const LISTENING: [&str; 2] = ["DAP server listening at:", "API server listening at:"];
@@ -111,13 +111,14 @@ pub(super) fn told_port(said: &str) -> Option<u16> {
     address.lines().next()?.trim().parse::<SocketAddr>().ok().map(|address| address.port())
 }
 
-/// Starts `argv` as the lease's command of that number. It listens a little later.
+/// Starts `argv` as the lease's command of that number, by the shim that waits for it, if any. It listens a little later.
 pub(super) async fn start(
     folder: &LeaseFolder,
     number: u32,
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     cwd: &Utf8Path,
+    spare: Option<Spare>,
 ) -> Result<Shim, DebugError> {
     let command = folder.command(number);
     let its = command.clone();
@@ -138,7 +139,10 @@ pub(super) async fn start(
         tty: None,
         interrupt: false,
     };
-    Ok(process::start(spec).await?)
+    Ok(match spare {
+        Some(spare) => spare.start(spec).await?,
+        None => process::start(spec).await?,
+    })
 }
 
 /// Waits until dlv says that it listens; what it said, and how much of its output that is.

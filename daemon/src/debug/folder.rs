@@ -122,12 +122,18 @@ impl LeaseFolder {
         self.dir.join("lease.json")
     }
 
-    /// Makes the folder, and the record of a session that is about to run in `cwd`, which is told without links.
-    pub(super) fn create(&self, cwd: &Utf8Path) -> Result<Record, DebugError> {
+    /// Makes the folder, and that of dlv's first start.
+    pub(super) fn make(&self) -> Result<(), DebugError> {
         if self.socket().as_str().len() > MAX_SOCKET_PATH {
             return Err(DebugError::SocketPath { path: self.socket() });
         }
-        durable::create_dir(&self.command(1))?;
+        durable::create_dir(&self.dir)?;
+        // The name is on disk with the record.
+        Ok(durable::create_dir_for_now(&self.command(1))?)
+    }
+
+    /// Records a session that is about to run in `cwd`, which is told without links.
+    pub(super) fn create_record(&self, cwd: &Utf8Path) -> Result<Record, DebugError> {
         // One that is not there makes dlv's start fail, which says so better.
         let cwd = &cwd.canonicalize_utf8().unwrap_or_else(|_| cwd.to_owned());
         let record = Record {
@@ -222,7 +228,8 @@ mod tests {
         let count = u32::try_from(KEPT).expect("small") + 3;
         for number in 1..=count {
             let folder = LeaseFolder::new(dir, LeaseId(number));
-            folder.create(dir).expect("create");
+            folder.make().expect("make");
+            folder.create_record(dir).expect("record");
             if number != 1 {
                 folder.close().expect("close");
             }

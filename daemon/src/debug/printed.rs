@@ -29,7 +29,8 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// The output of one dlv, and what was told of it.
 #[derive(Debug)]
 pub(super) struct Printed {
-    printing: Printing,
+    /// `None` where nothing is known of what is printed.
+    printing: Option<Printing>,
     /// Bytes of the log that were told.
     offset: u64,
     /// Bytes that the log was said to have when nothing was found there.
@@ -39,19 +40,21 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    /// What comes after the first `offset` bytes.
-    pub(super) const fn new(printing: Printing, offset: u64) -> Self {
-        Self { printing, offset, looked_at: 0, begun: [Vec::new(), Vec::new()] }
+    /// What comes after the first bytes, as many as are given.
+    pub(super) fn of(printing: Option<(Printing, u64)>) -> Self {
+        let (printing, offset) = printing.unzip();
+        Self { printing, offset: offset.unwrap_or_default(), looked_at: 0, begun: [Vec::new(), Vec::new()] }
     }
 
     /// Waits until there is more. May be dropped and called again.
     pub(super) async fn grown(&mut self) {
+        let Some(printing) = &mut self.printing else { return pending().await };
         loop {
-            let length = *self.printing.output_mut().borrow_and_update();
+            let length = *printing.output_mut().borrow_and_update();
             if length > self.offset && length > self.looked_at {
                 return;
             }
-            if self.printing.output_mut().changed().await.is_err() {
+            if printing.output_mut().changed().await.is_err() {
                 pending::<()>().await;
             }
         }
@@ -59,8 +62,9 @@ impl Printed {
 
     /// Writes the next piece of it, as events; whether there was one.
     pub(super) async fn pass(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
-        let length = *self.printing.output().borrow();
-        let (folder, offset) = (self.printing.folder().dir().to_owned(), self.offset);
+        let Some(printing) = &self.printing else { return Ok(false) };
+        let length = *printing.output().borrow();
+        let (folder, offset) = (printing.folder().dir().to_owned(), self.offset);
         let read = spawn_blocking(move || LogReader::open(&folder)?.read(offset, PIECE));
         let chunk = match read.await.map_err(io::Error::other)? {
             Ok(chunk) => chunk,
@@ -86,9 +90,10 @@ impl Printed {
 
     /// Writes all that was printed before the call.
     pub(super) async fn catch_up(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let Some(printing) = &self.printing else { return Ok(()) };
         // A shim that does not answer is about to end, or stopped: what the log has by then is told.
-        let _ = timeout(FLUSH_WITHIN, self.printing.flush()).await;
-        let until = *self.printing.output().borrow();
+        let _ = timeout(FLUSH_WITHIN, printing.flush()).await;
+        let until = *printing.output().borrow();
         while self.offset < until && self.pass(to).await? {}
         Ok(())
     }

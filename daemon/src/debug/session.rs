@@ -28,7 +28,7 @@ use super::reload::{Rebuilder, Reloads};
 use super::upstream::{Adapter, Upstream};
 use super::{DlvSource, dlv};
 use crate::durable;
-use crate::process::{Ended, Exit, Shim};
+use crate::process::{Ended, Exit, Shim, Spare};
 
 /// The shim ends dlv after its grace, and its descendants after theirs.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -68,6 +68,8 @@ struct Begun {
     chosen: Option<Chosen>,
     /// How dlv is started, where it is ours.
     start: Option<Start>,
+    /// The shim of dlv's first start, until it is told.
+    spare: Option<Spare>,
     /// dlv, where it is ours.
     shim: Option<Shim>,
     /// How often it was started.
@@ -150,8 +152,10 @@ impl Session {
     /// in `begun`.
     async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<(Option<u32>, Adapter), DebugError> {
         let order = &self.order;
-        let (create_in, cwd) = (folder.clone(), order.cwd.clone());
-        let record = async { spawn_blocking(move || create_in.create(&cwd)).await.map_err(|_| DebugError::Stopping)? };
+        let (its, cwd) = (folder.clone(), order.cwd.clone());
+        let make = folder.clone();
+        spawn_blocking(move || make.make()).await.map_err(|_| DebugError::Stopping)??;
+        let record = async { spawn_blocking(move || its.create_record(&cwd)).await.map_err(|_| DebugError::Stopping)? };
         if let Service::Adopt(to) = &order.service {
             let process = find_listener(to).await?;
             record.await?;
@@ -160,14 +164,16 @@ impl Session {
             begun.adopted = pid.and_then(|pid| Exit::of(pid).ok());
             return Ok((pid, Adapter::at(to.clone())));
         }
-        let tools = self.around.source.locate(&order.workspace, &order.env).await;
+        // The shim comes up while the record is written: it starts nothing before it is told what.
+        begun.spare = Spare::new(&folder.command(1), &folder.run()).ok();
+        let (tools, record) = tokio::join!(self.around.source.locate(&order.workspace, &order.env), record);
         let (dlv, go_bin) = match (tools, &order.dlv) {
             (Ok(tools), dlv) => (dlv.clone().unwrap_or(tools.dlv), tools.go_bin),
             // Whoever brings a dlv needs none of the workspace's.
             (Err(_), Some(dlv)) => (dlv.clone(), None),
             (Err(why), None) => return Err(DebugError::NoDlv { workspace: order.workspace.clone(), why }),
         };
-        let record = record.await?;
+        let record = record?;
         self.around.workplaces.enter(&record.cwd, &record.before);
         begun.workplaces.push(record.cwd.clone());
         let env = dlv::environment(order.env.clone(), go_bin.as_deref());
@@ -178,14 +184,14 @@ impl Session {
 
     /// Starts dlv on the lease's socket, or as it can where it is too old for that. Its pid, once it is there.
     async fn start(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<(u32, Adapter), DebugError> {
-        let Begun { start: Some(Start { dlv, env, cwd }), shim, starts, .. } = begun else {
+        let Begun { start: Some(Start { dlv, env, cwd }), spare, shim, starts, .. } = begun else {
             return Err(DebugError::Stopping);
         };
         let Session { order: LeaseOrder { service, flags, .. }, stop, .. } = self;
         let socket = folder.socket();
         if let Some(argv) = dlv::command_line(service, dlv, flags, &socket) {
             *starts += 1;
-            let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd).await?);
+            let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, spare.take()).await?);
             match dlv::wait_until_it_listens(new, service, dlv, stop).await {
                 Ok((_, printed)) => {
                     let printing = Some((new.printing(), printed));
@@ -203,7 +209,7 @@ impl Session {
         let argv = dlv::older_command_line(service, dlv, flags, back.address());
         let argv = argv.ok_or_else(|| DebugError::TooOld { dlv: dlv.clone() })?;
         *starts += 1;
-        let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd).await?);
+        let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, None).await?);
         if matches!(service, Service::Dap { .. }) {
             let stream = back.wait_for(new, dlv, stop).await?;
             let printing = Some((new.printing(), 0));

@@ -361,8 +361,10 @@ impl ToolchainActor {
             Err(error) => {
                 let reason = error.to_reason();
                 tracing::warn!(operation = name, error = reason.message, "an operation on the tools failed");
-                // What a look finds by itself is shown for as long as it finds it, and what somebody wanted is no failure.
-                let shown = !matches!(error, ToolchainError::Cancelled) && !self.view.reasons.contains(&reason);
+                // What a look finds by itself is shown for as long as it finds it; what somebody wanted is no failure, nor
+                // is the wish for tools that were never there.
+                let passes = matches!(error, ToolchainError::Cancelled | ToolchainError::NoGeneration);
+                let shown = !passes && !self.view.reasons.contains(&reason);
                 self.activity.failure = Some(reason.clone()).filter(|_| shown);
                 (Err(Arc::new(error)), reason.message)
             }

@@ -82,7 +82,7 @@ pub(crate) struct Done {
     pub(crate) notes: Vec<String>,
     /// What an update did to the lock file.
     pub(crate) changes: Vec<LockChange>,
-    /// The generation that it made active, with the tools that are others in it than before.
+    /// The generation that is active now, with the tools that are others than before, or whose links were mended.
     pub(crate) switched: Option<(u32, Vec<String>)>,
     /// How things stand afterwards.
     pub(crate) observation: Observation,
@@ -119,8 +119,16 @@ pub(crate) async fn run(
         Kind::Rebuild => operation.rebuild().await,
         Kind::CheckSums => operation.check_sums().await,
     }?;
-    done.switched = switched(before.as_ref(), active(generations).await?.as_ref());
+    let now = active(generations).await?;
+    done.switched = switched(before.as_ref(), now.as_ref()).or_else(|| relinked(&done.actions, now.as_ref()));
     Ok(done)
+}
+
+/// The generation that is active, with the tools whose links were mended: an editor that found none has to look again.
+fn relinked(actions: &[RepairAction], now: Option<&(u32, Manifest)>) -> Option<(u32, Vec<String>)> {
+    let mended = actions.iter().filter(|action| action.verb == RepairVerb::Relink);
+    let mended: Vec<String> = mended.filter_map(|action| action.tool.clone()).collect();
+    now.filter(|_| !mended.is_empty()).map(|(number, _)| (*number, mended))
 }
 
 /// The generation that is active now, where another one was before, with the tools that are others in it.

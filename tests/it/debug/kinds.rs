@@ -144,7 +144,8 @@ fn core_is_looked_at() {
 
     let lease = lease(&sandbox);
     let mut editor = Editor::connect(address(&lease));
-    editor.launch(json!({ "mode": "core", "program": binary, "coreFilePath": core }));
+    // Otherwise dlv shows the goroutine of whichever thread the dump begins with, and its dump has them in no order.
+    editor.launch(json!({ "mode": "core", "program": binary, "coreFilePath": core, "stopOnEntry": true }));
     editor.run_to(&[]);
     let stopped = editor.stopped();
     let frame = editor.frame(&stopped);

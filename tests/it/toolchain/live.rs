@@ -39,6 +39,12 @@ fn switch_while_gopls_runs() {
     assert_eq!(binary(&sandbox, "gopls"), real);
     assert_eq!(gopls.symbols()["error"], Value::Null);
     drop(gopls);
+
+    // An editor that looked for it meanwhile found none.
+    std::fs::remove_file(sandbox.state_dir().join("current").canonicalize_utf8().unwrap().join("gopls")).unwrap();
+    sandbox.burrow(["up"]).exits(0);
+    let told = switched(&mut window);
+    assert_eq!((told.generation, told.tools), (1, vec!["gopls".to_owned()]));
 }
 
 /// The next switch that `window` is told.

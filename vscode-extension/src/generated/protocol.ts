@@ -1079,7 +1079,7 @@ export type ToolsSwitched = {
   workspace: string;
   /** The generation that is active now. */
   generation: number;
-  /** The tools whose binaries are others than before, by name. */
+  /** The tools whose binaries are others than before, or were not to be found, by name. */
   tools: Array<string>;
 };
 

@@ -6,6 +6,7 @@
 use std::io;
 
 use burrow_protocol::framing::{self, FramingError, Header};
+use memchr::{memchr, memmem};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
@@ -15,6 +16,8 @@ use super::codec::{self, Frame};
 const READ_BYTES: usize = 64 * 1024;
 /// An event names itself within so many bytes.
 const NAMED_WITHIN: usize = 100;
+/// What stands before the name.
+const NAME: &[u8] = b"\"event\":\"";
 
 /// A stream of messages that is read.
 #[derive(Debug)]
@@ -37,12 +40,13 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Whether it begins with an event of that name.
+    /// The name of the event that it begins with.
     #[must_use]
-    pub fn is_event(&self, name: &str) -> bool {
-        let Some(body) = self.header.and_then(|header| self.bytes.get(header..)) else { return false };
-        let wanted = format!("\"event\":\"{name}\"");
-        body[..body.len().min(NAMED_WITHIN)].windows(wanted.len()).any(|window| window == wanted.as_bytes())
+    pub fn event(&self) -> Option<&[u8]> {
+        let body = self.header.and_then(|header| self.bytes.get(header..))?;
+        let front = &body[..body.len().min(NAMED_WITHIN)];
+        let name = &front[memmem::find(front, NAME)? + NAME.len()..];
+        Some(&name[..memchr(b'"', name)?])
     }
 }
 
@@ -148,7 +152,7 @@ mod tests {
             let mut stream = Stream::new(reader, BytesMut::new());
             while let Some(piece) = stream.piece().await.expect("read") {
                 passed.extend_from_slice(&piece.bytes);
-                ended.push(piece.is_event("terminated"));
+                ended.push(piece.event() == Some(b"terminated"));
                 if stream.is_between() {
                     between.push(passed.len());
                 }
@@ -210,6 +214,18 @@ mod tests {
             let (passed, between, _) = pieces(&messages.concat(), cut);
             prop_assert_eq!(passed, messages.concat());
             prop_assert!(between.iter().all(|place| ends.contains(place)), "{:?} in {:?}", between, ends);
+        }
+
+        /// Whatever is said, however it is cut, all of it is passed on, and nothing else.
+        #[test]
+        fn hostile_bytes(
+            heads in prop::collection::vec("(Content-Length: ?)?[0-9-]{0,21}(\r\n){0,2}[a-z]{0,30}", 1..4),
+            tail in prop::collection::vec(any::<u8>(), 0..64),
+            cut in 1_usize..50,
+        ) {
+            let bytes = [heads.concat().into_bytes(), tail].concat();
+            let (passed, _, _) = pieces(&bytes, cut);
+            prop_assert_eq!(passed, bytes);
         }
     }
 }

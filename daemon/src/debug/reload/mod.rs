@@ -199,22 +199,8 @@ impl Client {
     }
 
     /// Passes on what was printed before what dlv says now.
-    async fn catch_up(&mut self, printed: &mut Option<Printed>) -> io::Result<()> {
-        match printed {
-            Some(printed) => printed.catch_up(&mut self.0).await,
-            None => Ok(()),
-        }
-    }
-}
-
-/// Waits until more was printed. May be dropped and called again.
-async fn grown(printed: &mut Option<Printed>) -> &mut Printed {
-    match printed {
-        Some(printed) => {
-            printed.grown().await;
-            printed
-        }
-        None => std::future::pending().await,
+    async fn catch_up(&mut self, printed: &mut Printed) -> io::Result<()> {
+        printed.catch_up(&mut self.0).await
     }
 }
 
@@ -228,7 +214,7 @@ struct Relaying {
     next: i64,
     to_client: Client,
     to_dlv: ToAdapter,
-    printed: Option<Printed>,
+    printed: Printed,
 }
 
 impl Relaying {
@@ -255,8 +241,8 @@ impl Relaying {
                         return Ok(if self.session.phase() == Phase::Over { RelayEnd::ClientLeft } else { RelayEnd::DlvLeft });
                     }
                 },
-                printed = grown(&mut self.printed) => {
-                    printed.pass(&mut self.to_client.0).await?;
+                () = self.printed.grown() => {
+                    self.printed.pass(&mut self.to_client.0).await?;
                 }
                 build = builds.recv(), if building => match build {
                     Some(build) => self.build(build).await?,

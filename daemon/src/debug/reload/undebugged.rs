@@ -18,11 +18,11 @@ use super::super::printed::Printed;
 use super::super::relay::RelayEnd;
 use super::super::upstream::{Adapter, FromAdapter, ToAdapter};
 use super::wish::Wish;
-use super::{Client, OWN, Program, encode, grown};
+use super::{Client, OWN, Program, encode};
 use crate::rebuild::{Rebuild, Rebuilds};
 
 /// dlv, and what it prints.
-type Dlv = (Stream<FromAdapter>, ToAdapter, Option<Printed>);
+type Dlv = (Stream<FromAdapter>, ToAdapter, Printed);
 
 struct Undebugged<'a> {
     wish: Wish,
@@ -65,7 +65,7 @@ pub(super) async fn serve(
                     return Ok(if session.over { RelayEnd::ClientLeft } else { RelayEnd::DlvLeft });
                 }
             },
-            printed = grown(printed) => {
+            () = printed.grown() => {
                 printed.pass(&mut session.client.0).await?;
             }
             build = builds.recv(), if building => match build {
@@ -118,7 +118,7 @@ impl Undebugged<'_> {
         // What the old program printed last.
         self.client.catch_up(&mut self.dlv.2).await?;
         let (from_dlv, to_dlv) = adapter.dial().await?.into_split();
-        let printed = adapter.printing.map(|(printing, offset)| Printed::new(printing, offset));
+        let printed = Printed::of(adapter.printing);
         self.dlv = (Stream::new(from_dlv, BytesMut::new()), to_dlv, printed);
         if !self.program.swap(&mut self.client).await? {
             return Ok(());
