@@ -100,7 +100,7 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 async fn vet(mut stream: TcpStream, admission: Admission, json_rpc: bool) -> Result<DebugClient, Turned> {
     let (peer, ours) = (stream.peer_addr()?, stream.local_addr()?);
     let admitted = async {
-        let tables = spawn_blocking(|| tcp_table::read().map(|rows| (rows, admission::gateways())));
+        let tables = spawn_blocking(move || tcp_table::read_for(peer, ours).map(|rows| (rows, admission::gateways())));
         let (rows, gateways) = tables.await.map_err(io::Error::other)??;
         Ok(admission.admit(&rows, &gateways, peer, ours)?)
     };
