@@ -43,7 +43,7 @@ pub struct Shim {
     folder: Folder,
     pid: watch::Receiver<u32>,
     output: watch::Receiver<u64>,
-    ended: watch::Receiver<bool>,
+    ended: watch::Receiver<Seen>,
     asks: mpsc::Sender<Ask>,
     /// The shim ends the command when this is closed.
     _lifeline: Option<ChildStdin>,
@@ -77,6 +77,17 @@ pub enum Found {
     Alive(Shim),
     /// Its shim died before the outcome was on disk: how it ended is not known. Its processes may live.
     Lost,
+}
+
+/// What the following task has seen of the end.
+#[derive(Clone, Debug)]
+enum Seen {
+    /// The command goes on.
+    Nothing,
+    /// The outcome.
+    Outcome(Box<Outcome>),
+    /// The shim is dead, and there is no outcome, or one that cannot be read.
+    Death,
 }
 
 /// How following a command ended.
@@ -239,7 +250,10 @@ impl Shim {
     /// [`ProcessError::State`] where the outcome cannot be read.
     pub async fn ended(&mut self) -> Result<Ended, ProcessError> {
         // The task that follows ends only after it has said so, or with the runtime.
-        let _ = self.ended.wait_for(|ended| *ended).await;
+        let seen = self.ended.wait_for(|seen| !matches!(seen, Seen::Nothing)).await.map(|seen| seen.clone());
+        if let Ok(Seen::Outcome(outcome)) = seen {
+            return Ok(Ended::Outcome(*outcome));
+        }
         let outcome = blocking(&self.folder, Folder::outcome).await?;
         Ok(outcome.map_or(Ended::Lost, Ended::Outcome))
     }
@@ -338,19 +352,27 @@ fn follow(
 ) -> Shim {
     let (pid_sender, pid) = watch::channel(pid);
     let (output_sender, output) = watch::channel(0);
-    let (ended_sender, ended) = watch::channel(false);
+    let (ended_sender, ended) = watch::channel(Seen::Nothing);
     let (asks, requests) = mpsc::channel(1);
     let its_folder = folder.clone();
     tokio::spawn(async move {
         let said = Said { pid: pid_sender, output: output_sender };
-        follower.follow(&its_folder, connection, requests, said).await;
-        ended_sender.send_replace(true);
+        let seen = follower.follow(&its_folder, connection, requests, said).await;
+        ended_sender.send_replace(seen);
         if let Some(mut child) = follower.child {
             // Reaped, whatever it says: the outcome is known.
             let _ = child.wait().await;
         }
     });
     Shim { folder, pid, output, ended, asks, _lifeline: lifeline }
+}
+
+/// How far a connection came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Greeting,
+    End,
 }
 
 /// What the shim has said.
@@ -366,14 +388,14 @@ impl Follower {
         procfs::start_ticks(pid) == Some(start_ticks)
     }
 
-    /// Returns when the outcome is on disk or the shim is dead.
+    /// Returns when the outcome is on disk or the shim is dead: which of the two.
     async fn follow(
         &self,
         folder: &Folder,
         mut connection: Option<Connection>,
         mut requests: mpsc::Receiver<Ask>,
         said: Said,
-    ) {
+    ) -> Seen {
         let mut pause = LOOK_AGAIN;
         let mut give_up = None;
         loop {
@@ -381,24 +403,27 @@ impl Follower {
                 // It is about to listen, or about to end, or it has too many followers.
                 connection = connect(folder).await.ok();
             }
-            if let Some(connection) = connection.take()
-                && self.hear(connection, &mut requests, &said).await
-            {
+            let heard = match connection.take() {
+                Some(connection) => self.hear(connection, &mut requests, &said).await,
+                None => Heard::Nothing,
+            };
+            if heard != Heard::Nothing {
                 pause = LOOK_AGAIN;
             }
-            let alive = self.lives();
+            // One that says that it ends has its outcome on disk, whether it lives or not.
+            let alive = heard == Heard::End || self.lives();
             let look = if alive { Folder::outcome } else { Folder::last_outcome };
             match blocking(folder, look).await {
                 Ok(Some(outcome)) => {
                     said.output.send_replace(outcome.output_bytes.get());
-                    return;
+                    return Seen::Outcome(Box::new(outcome));
                 }
                 // Looked at after the shim had died: there will be none.
-                Ok(None) if !alive => return,
+                Ok(None) if !alive => return Seen::Death,
                 Err(error) if !alive => {
                     let until = *give_up.get_or_insert_with(|| Instant::now() + ANSWER_WITHIN);
                     if !error.may_pass() || Instant::now() >= until {
-                        return;
+                        return Seen::Death;
                     }
                 }
                 Ok(None) | Err(_) => {}
@@ -415,10 +440,9 @@ impl Follower {
         }
     }
 
-    /// Passes on what the shim says and what it is asked, until it says that the command has ended, or no more. Whether
-    /// it has greeted.
-    async fn hear(&self, mut connection: Connection, requests: &mut mpsc::Receiver<Ask>, said: &Said) -> bool {
-        let mut greeted = false;
+    /// Passes on what the shim says and what it is asked, until it says that the command has ended, or no more.
+    async fn hear(&self, mut connection: Connection, requests: &mut mpsc::Receiver<Ask>, said: &Said) -> Heard {
+        let mut heard = Heard::Nothing;
         // In the order in which they are answered; dropped with the connection.
         let mut flushes = VecDeque::new();
         loop {
@@ -426,7 +450,7 @@ impl Follower {
                 line = connection.lines.next_line() => match line {
                     Ok(Some(line)) => match control::from_line(line.as_bytes()) {
                         Some(FromShim::Hello { pid, .. }) => {
-                            greeted = true;
+                            heard = Heard::Greeting;
                             said.pid.send_replace(pid);
                         }
                         Some(FromShim::Output(bytes)) => {
@@ -439,10 +463,10 @@ impl Follower {
                                 let _ = flushed.send(());
                             }
                         }
-                        Some(FromShim::Ended {}) => return greeted,
+                        Some(FromShim::Ended {}) => return Heard::End,
                         None => {}
                     },
-                    Ok(None) | Err(_) => return greeted,
+                    Ok(None) | Err(_) => return heard,
                 },
                 Some(ask) = requests.recv() => match ask {
                     Ask::Cancel(told) => {
