@@ -213,9 +213,11 @@ class Window {
     return item;
   }
 
-  /** Reloads the window. */
+  /** Reloads the window as a user does: the browser's own reload may come before VS Code has kept what it keeps. */
   async reload() {
-    await this.page.reload();
+    const loaded = this.page.waitForEvent("load");
+    await this.command("Developer: Reload Window");
+    await loaded;
     await this.page.locator(".monaco-workbench").waitFor();
   }
 
