@@ -58,13 +58,12 @@ impl Journal {
         Ok(Opened { journal, entries, next_number, in_flight, failed })
     }
 
-    /// Writes down a run that is about to start.
+    /// Writes down that a run starts, for which [`Runs::create`] has made room.
     ///
     /// # Errors
-    /// [`DurableError::Write`]: then it must not start.
-    pub(crate) fn begin(&self, record: &RunRecord, lines: &[Line]) -> Result<(), DurableError> {
-        self.runs.create(record)?;
-        self.record(lines).inspect_err(|_| self.take_back(record.run, lines))
+    /// [`DurableError::Write`]: then it must not start, and there is nothing left of it.
+    pub(crate) fn begin(&self, run: RunId, lines: &[Line]) -> Result<(), DurableError> {
+        self.record(lines).inspect_err(|_| self.take_back(run, lines))
     }
 
     /// Takes back what could not be synced: else the next daemon would take a run for lost that never started.

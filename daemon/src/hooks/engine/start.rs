@@ -2,6 +2,7 @@
 //!
 //! Invariants: nothing starts that is not on record. A shim ahead of its turn has claimed nothing, and ends with the engine.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use tokio::sync::watch;
@@ -18,10 +19,15 @@ use crate::model::ProgressStep;
 use crate::process::{self, Spare};
 
 impl Engine {
-    /// Writes a run down; its commands are started after that.
+    /// Writes a run down; its commands are started after that. Their shims come up while that is synced.
     pub(super) async fn begin(&mut self, Begin { run, record, lines }: Begin) {
         let commands = record.commands.len();
-        if let Err(source) = self.blocking(move |journal| journal.begin(&record, &lines)).await {
+        let mut written = self.blocking(move |journal| journal.runs().create(&record)).await;
+        if written.is_ok() {
+            self.prepare(self.machine.first_of(run));
+            written = self.blocking(move |journal| journal.begin(run, &lines)).await;
+        }
+        if let Err(source) = written {
             self.machine.not_recorded(run);
             let error = HookError::NotRecorded { run: run.to_string(), source };
             self.trouble = Some(error.to_reason());
@@ -49,7 +55,11 @@ impl Engine {
     pub(super) fn prepare_next(&mut self) {
         let next = self.machine.next_in_line();
         self.spares.retain(|key, _| next.contains(key));
-        for key in next {
+        self.prepare(next);
+    }
+
+    fn prepare(&mut self, commands: BTreeSet<(RunId, String)>) {
+        for key in commands {
             if let Entry::Vacant(spare) = self.spares.entry(key) {
                 let (run, name) = spare.key();
                 let folder = self.journal.runs().command(*run, name, 1);

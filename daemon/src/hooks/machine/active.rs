@@ -143,6 +143,13 @@ impl Active {
             .collect()
     }
 
+    /// The commands that start first, as many as are prepared ahead of their turn.
+    pub(super) fn first(&self) -> Vec<usize> {
+        let mut first = self.startable();
+        first.truncate(MOST_IN_LINE);
+        first
+    }
+
     /// The commands that wait for nothing but a place, as many as run at once.
     pub(super) fn in_line(&self) -> Vec<usize> {
         let Some(jobs) = self.job.jobs else { return Vec::new() };

@@ -294,6 +294,12 @@ impl Machine {
         in_line.map(|(active, index)| (active.record.run, active.record.commands[index].name.clone())).collect()
     }
 
+    /// The commands that start as soon as `run` is on record.
+    pub(crate) fn first_of(&self, run: RunId) -> BTreeSet<(RunId, String)> {
+        let Some(active) = self.active.get(&run) else { return BTreeSet::new() };
+        active.first().into_iter().map(|index| (run, active.record.commands[index].name.clone())).collect()
+    }
+
     /// The commands that are to start now, all of them on record but for what `again` says.
     pub(crate) fn launches(&mut self, now: &str) -> Vec<Launch> {
         let mut launches = Vec::new();
