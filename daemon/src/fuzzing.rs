@@ -76,6 +76,8 @@ pub fn devcontainer(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut settings = Settings::default();
     devcontainer::parse(text, "devcontainer.json".into(), &mut settings);
+    // Each of the three that end a line for an editor.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     for problem in &settings.problems {
         assert!(!problem.message.is_empty(), "a problem without words: {problem:?}");
         let Some((line, column)) = problem.place else { continue };

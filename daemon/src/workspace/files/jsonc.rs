@@ -68,10 +68,8 @@ impl<'a> Document<'a> {
     /// # Errors
     /// [`SyntaxFault`].
     pub fn parse(text: &'a str) -> Result<Self, SyntaxFault> {
-        let fault = |error: ParseError| SyntaxFault {
-            why: error.kind().to_string(),
-            place: (narrow(error.line_display()), narrow(error.column_display())),
-        };
+        let fault =
+            |error: ParseError| SyntaxFault { why: error.kind().to_string(), place: place(text, error.range().start) };
         let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &DIALECT).map_err(fault)?;
         let empty = || Syntax::NullKeyword(jsonc_parser::ast::NullKeyword { range: Range::new(0, 0) });
         Ok(Self { text, root: parsed.value.unwrap_or_else(empty) })
@@ -187,10 +185,13 @@ fn to_json(value: &Syntax<'_>) -> Value {
     }
 }
 
+/// As editors count: a line feed ends a line, and so does a carriage return, alone or before it.
 fn place(text: &str, byte: usize) -> Place {
-    let before = &text[..byte];
-    let line = before.rsplit('\n').next().unwrap_or(before);
-    (narrow(before.matches('\n').count() + 1), narrow(line.chars().count() + 1))
+    let bytes = text.as_bytes();
+    let ends_line = |at: &usize| bytes[*at] == b'\n' || (bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+    let ends: Vec<_> = (0..byte).filter(ends_line).collect();
+    let line = &text[ends.last().map_or(0, |end| end + 1)..byte];
+    (narrow(ends.len() + 1), narrow(line.chars().count() + 1))
 }
 
 fn narrow(number: usize) -> u32 {
@@ -216,6 +217,17 @@ mod tests {
         assert_eq!((fault.path.as_str(), fault.place), ("a.ö[1]", (2, 20)), "{}", fault.why);
         let fault = root.get("b").unwrap().decode_map::<u32, BTreeMap<_, _>>().unwrap_err();
         assert_eq!((fault.path.as_str(), fault.place), ("b.d", (3, 22)), "{}", fault.why);
+    }
+
+    #[test]
+    fn lines_end_as_in_an_editor() {
+        for (text, wrong, broken) in [("{\n\n \"a\": 1}", (3, 7), (3, 2)), ("{\r\r\n \"a\": 1}", (3, 7), (3, 2))] {
+            let document = Document::parse(text).unwrap();
+            let fault = document.root().get("a").unwrap().decode::<String>().unwrap_err();
+            assert_eq!(fault.place, wrong, "{text:?}");
+            let fault = Document::parse(&text.replace('"', "'")).unwrap_err();
+            assert_eq!(fault.place, broken, "{text:?}: {}", fault.why);
+        }
     }
 
     #[test]
