@@ -139,10 +139,7 @@ pub(super) async fn start(
         tty: None,
         interrupt: false,
     };
-    Ok(match spare {
-        Some(spare) => spare.start(spec).await?,
-        None => process::start(spec).await?,
-    })
+    Ok(process::start_by(spare, spec).await?)
 }
 
 /// Waits until dlv says that it listens; what it said, and how much of its output that is.

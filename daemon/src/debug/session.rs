@@ -152,10 +152,10 @@ impl Session {
     /// in `begun`.
     async fn begin(&self, folder: &LeaseFolder, begun: &mut Begun) -> Result<(Option<u32>, Adapter), DebugError> {
         let order = &self.order;
-        let (its, cwd) = (folder.clone(), order.cwd.clone());
-        let make = folder.clone();
-        spawn_blocking(move || make.make()).await.map_err(|_| DebugError::Stopping)??;
-        let record = async { spawn_blocking(move || its.create_record(&cwd)).await.map_err(|_| DebugError::Stopping)? };
+        let (made, recorded, cwd) = (folder.clone(), folder.clone(), order.cwd.clone());
+        spawn_blocking(move || made.make()).await.map_err(|_| DebugError::Stopping)??;
+        let record =
+            async { spawn_blocking(move || recorded.create_record(&cwd)).await.map_err(|_| DebugError::Stopping)? };
         if let Service::Adopt(to) = &order.service {
             let process = find_listener(to).await?;
             record.await?;
@@ -209,7 +209,7 @@ impl Session {
         let argv = dlv::older_command_line(service, dlv, flags, back.address());
         let argv = argv.ok_or_else(|| DebugError::TooOld { dlv: dlv.clone() })?;
         *starts += 1;
-        let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, None).await?);
+        let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, spare.take()).await?);
         if matches!(service, Service::Dap { .. }) {
             let stream = back.wait_for(new, dlv, stop).await?;
             let printing = Some((new.printing(), 0));

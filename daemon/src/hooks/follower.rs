@@ -28,11 +28,7 @@ pub(crate) enum Progress {
 /// Starts a command, by `spare` where there is one. Where that fails the folder tells whether it ran all the same.
 pub(crate) async fn start(spec: ShimSpec, spare: Option<Spare>) -> Progress {
     let folder = spec.folder.clone();
-    let started = match spare {
-        Some(spare) => spare.start(spec).await,
-        None => process::start(spec).await,
-    };
-    let error = match started {
+    let error = match process::start_by(spare, spec).await {
         Ok(shim) => return Progress::Alive(shim),
         Err(error) => error,
     };

@@ -1,4 +1,4 @@
-//! The daemon's side of a shim: starting one, finding one that an earlier daemon started, following it to its end.
+//! The daemon's side of a shim that lives: finding one that an earlier daemon started, following it to its end.
 //!
 //! A task of its own follows each shim: it hears `ctl.sock` and, where this daemon started the shim, reaps it. The
 //! handle only reads what the task has heard. Whether a command has ended is decided by its outcome on disk and by
@@ -6,26 +6,22 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
 use camino::Utf8Path;
 use rustix::process::{Signal, pidfd_send_signal};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::control::{self, FromShim, ToShim};
 use super::folder::{Claim, Standing};
-use super::ready::{Failure, Word};
-use super::{Folder, Outcome, ProcessError, RUN_VARIABLE, ShimSpec, procfs};
+use super::{Folder, Outcome, ProcessError, procfs};
 use crate::durable::DurableError;
 
-/// The very file that this process runs, even where an upgrade has put another in its place.
-const OWN_BINARY: &str = "/proc/self/exe";
 /// What cannot be read is tried again for this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A shim that is found says its first word within this time; it has nothing else to do but a few writes.
@@ -34,8 +30,6 @@ const FIRST_WORD_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A shim that cannot write its outcome at once may take long.
 const LOOK_SELDOM: Duration = Duration::from_millis(500);
-/// The shim's first word is shorter.
-const MAX_WORD_BYTES: u64 = 64 * 1024;
 
 /// A command under its shim. Dropping it ends nothing, except where the command has a lifeline: then it ends.
 #[derive(Debug)]
@@ -97,81 +91,6 @@ pub enum Ended {
     Outcome(Outcome),
     /// The shim died before the outcome was on disk: how it ended is not known. Its processes may live.
     Lost,
-}
-
-/// Starts a command under a shim. Resolves when the command runs: the claim is on disk and its process known. Where the
-/// future is dropped before, [`find`] tells what became of it.
-///
-/// # Errors
-/// [`ProcessError::NotStarted`] where the program cannot be started (the outcome says so too), [`ProcessError::Claimed`],
-/// [`ProcessError::ShimDied`], [`ProcessError::Spawn`] where the shim itself cannot be started.
-pub async fn start(spec: ShimSpec) -> Result<Shim, ProcessError> {
-    start_with(OWN_BINARY.into(), spec).await
-}
-
-/// [`start`] with another binary than this process's own as the shim.
-///
-/// # Errors
-/// As [`start`].
-pub async fn start_with(program: &Utf8Path, spec: ShimSpec) -> Result<Shim, ProcessError> {
-    let child = spawn(program, &spec.folder, &spec.run)?;
-    instruct(child, spec).await
-}
-
-/// A shim that was started before its command's turn: it waits for the specification. Dropping it ends it, and nothing was
-/// claimed.
-#[derive(Debug)]
-pub struct Spare(Child);
-
-impl Spare {
-    /// Starts a shim for the command in `folder`; `run` as in [`ShimSpec::run`].
-    ///
-    /// # Errors
-    /// [`ProcessError::Spawn`].
-    pub fn new(folder: &Utf8Path, run: &str) -> Result<Self, ProcessError> {
-        spawn(OWN_BINARY.into(), folder, run).map(Self)
-    }
-
-    /// [`start`] with this shim, which was made for the same folder and run. One that has died meanwhile is replaced.
-    ///
-    /// # Errors
-    /// As [`start`].
-    pub async fn start(mut self, spec: ShimSpec) -> Result<Shim, ProcessError> {
-        match self.0.try_wait() {
-            Ok(None) => instruct(self.0, spec).await,
-            Ok(Some(_)) | Err(_) => start(spec).await,
-        }
-    }
-}
-
-/// Tells a shim what to run.
-async fn instruct(mut child: Child, spec: ShimSpec) -> Result<Shim, ProcessError> {
-    let folder = Folder::new(spec.folder.clone());
-    // The child is not reaped before it is dropped, so the number is its own.
-    let identity = child.id().map(|pid| (pid, procfs::start_ticks(pid).unwrap_or_default())).unwrap_or_default();
-    let died = || ProcessError::ShimDied { folder: folder.dir().to_owned() };
-
-    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { return Err(died()) };
-    let frame = spec.to_frame().map_err(|source| ProcessError::Spawn { program: spec.program().to_owned(), source })?;
-    stdin.write_all(&frame).await.map_err(|_| died())?;
-    let lifeline = spec.lifeline.then_some(stdin);
-
-    let mut line = String::new();
-    // A read that fails is a shim that has not said its word.
-    let _ = BufReader::new(stdout.take(MAX_WORD_BYTES)).read_line(&mut line).await;
-    let pid = match Word::parse(&line) {
-        Some(Word::Ready(pid)) => pid,
-        Some(Word::Failed(Failure::Claimed)) => {
-            return Err(ProcessError::Claimed { folder: folder.dir().to_owned() });
-        }
-        Some(Word::Failed(Failure::NotStarted { message })) => {
-            return Err(ProcessError::NotStarted { program: spec.program().to_owned(), message });
-        }
-        None => return Err(died()),
-    };
-    // One that has ended already cannot be connected to: its outcome is there.
-    let connection = connect(&folder).await.ok();
-    Ok(follow(folder, pid, connection, Follower { child: Some(child), identity }, lifeline))
 }
 
 /// Takes over the command in `folder`, whose daemon is gone.
@@ -305,45 +224,27 @@ impl Printing {
 }
 
 /// An open `ctl.sock`.
-struct Connection {
+pub(super) struct Connection {
     lines: Lines<BufReader<OwnedReadHalf>>,
     write: OwnedWriteHalf,
 }
 
 /// What the following task knows of its shim.
-struct Follower {
+pub(super) struct Follower {
     /// The shim, where this process is its parent.
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
     /// The shim's process and its start.
-    identity: (u32, u64),
+    pub(super) identity: (u32, u64),
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place where shims are started")]
-fn spawn(program: &Utf8Path, folder: &Utf8Path, run: &str) -> Result<Child, ProcessError> {
-    Command::new(program)
-        .arg0("burrow")
-        .arg("shim")
-        // It goes there itself: so it can be started without a copy of our page tables, which a change of folder before
-        // the program begins takes in a static binary.
-        .arg(folder)
-        .env_clear()
-        .env(RUN_VARIABLE, run)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        // It would keep our own standard error open for as long as the command runs.
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|source| ProcessError::Spawn { program: program.to_string(), source })
-}
-
-async fn connect(folder: &Folder) -> io::Result<Connection> {
+pub(super) async fn connect(folder: &Folder) -> io::Result<Connection> {
     let (_handle, path) = control::socket_path(folder)?;
     let (read, write) = UnixStream::connect(&path).await?.into_split();
     Ok(Connection { lines: BufReader::new(read).lines(), write })
 }
 
 /// Follows in a task of its own.
-fn follow(
+pub(super) fn follow(
     folder: Folder,
     pid: u32,
     connection: Option<Connection>,

@@ -16,14 +16,15 @@ mod control; // what crosses ctl.sock
 mod error; // ProcessError
 mod folder; // the files of a command's folder, and the claim
 mod outcome; // how a command ended
-mod procfs;
+mod procfs; // /proc: start times, parents, environments
 mod ready; // the shim's first word
-mod spec; // what a shim is told, and how it crosses its standard input // /proc: start times, parents, environments
+mod spec; // what a shim is told, and how it crosses its standard input
 
-mod follow; // daemon side: start, find, Shim
+mod follow; // daemon side: find, Shim
 mod log; // the output on disk: mask, segments, index, reader
-mod shim;
-pub mod terminal; // daemon side: typing into a command, and the size of its terminal // the shim itself
+mod shim; // the shim itself
+mod start; // daemon side: start, Spare
+pub mod terminal; // daemon side: typing into a command, and the size of its terminal
 
 mod after; // a pause before a program
 
@@ -47,11 +48,12 @@ pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
 pub use folder::Folder;
-pub use follow::{Ended, Found, Printing, Shim, Spare, find, start, start_with};
+pub use follow::{Ended, Found, Printing, Shim, find};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
 pub use shim::shim_main;
 pub use spec::{ShimSpec, Survivors, TerminalSize};
+pub use start::{Spare, start, start_by, start_with};
 
 /// The environment variable that marks every process of a run with the run's id.
 pub const RUN_VARIABLE: &str = "BURROW_RUN";
