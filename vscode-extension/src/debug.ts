@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
-import { describe, showError } from "./errors";
+import { describe, offerRepair, showError } from "./errors";
 import type { LeaseStatus } from "./generated/protocol";
 import {
   buildFolder,
@@ -191,15 +191,9 @@ export class Debugging {
     if (workspaces.find((workspace) => workspace.path === path)?.generation !== null) {
       return true;
     }
-    this.offerRepair(path).catch((error: unknown) => showError(error, this.output));
+    const message = `There is no dlv yet for ${basename(path)}: its Go tools are not installed.`;
+    offerRepair(message, path).catch((error: unknown) => showError(error, this.output));
     return false;
-  }
-
-  private async offerRepair(workspace: string): Promise<void> {
-    const message = `There is no dlv yet for ${basename(workspace)}: its Go tools are not installed.`;
-    if ((await vscode.window.showErrorMessage(message, "Repair Go Toolchain")) !== undefined) {
-      await vscode.commands.executeCommand("burrow.repairTools", { workspace });
-    }
   }
 
   /** The program in a terminal, where it can be typed to: dlv runs there. A terminal is the window's, not the daemon's. */

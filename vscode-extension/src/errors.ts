@@ -32,11 +32,16 @@ const NO_DLV: ErrorCode = "BUR505";
 export async function showError(error: unknown, output: vscode.LogOutputChannel): Promise<void> {
   const message = describe(error);
   output.error(message);
-  const mend = errorData(error)?.code === NO_DLV ? "Repair Go Toolchain" : undefined;
-  const chosen = await vscode.window.showErrorMessage(message, mend ?? "Show Output");
-  if (chosen === mend && mend !== undefined) {
-    await vscode.commands.executeCommand("burrow.repairTools");
-  } else if (chosen !== undefined) {
+  if (errorData(error)?.code === NO_DLV) {
+    await offerRepair(message);
+  } else if ((await vscode.window.showErrorMessage(message, "Show Output")) !== undefined) {
     output.show();
+  }
+}
+
+/** Tells of tools that are missing, with the way to get them: of `workspace`, or of one that the user picks. */
+export async function offerRepair(message: string, workspace?: string): Promise<void> {
+  if ((await vscode.window.showErrorMessage(message, "Repair Go Toolchain")) !== undefined) {
+    await vscode.commands.executeCommand("burrow.repairTools", ...(workspace === undefined ? [] : [{ workspace }]));
   }
 }

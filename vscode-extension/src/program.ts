@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 
-import type { ErrorCode } from "./generated/protocol";
+import type { ErrorCode, ErrorData } from "./generated/protocol";
 
 /** The setting `burrow.autoStart`. */
 export type AutoStart = "inContainer" | "always" | "never";
@@ -87,15 +87,11 @@ export interface ProgramResult {
 }
 
 /** What `burrow --json` prints where it fails. */
-interface PrintedError {
-  code: ErrorCode;
-  message: string;
-  hint?: string | null;
-}
+type PrintedError = Pick<ErrorData, "code" | "message"> & Partial<ErrorData>;
 
 function printedError(stdout: string): PrintedError | undefined {
   try {
-    const value = JSON.parse(stdout) as Partial<PrintedError> | null;
+    const value = JSON.parse(stdout) as Partial<ErrorData> | null;
     return value?.code !== undefined && value.message !== undefined ? { ...value, code: value.code, message: value.message } : undefined;
   } catch {
     return undefined;
