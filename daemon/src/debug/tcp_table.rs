@@ -55,9 +55,13 @@ pub enum PeerRefused {
 /// # Errors
 /// The tables cannot be read. A machine without IPv6 has no `tcp6`; that is none.
 pub fn read() -> io::Result<Vec<Row>> {
-    let mut rows = parse(&fs_err::read_to_string("/proc/net/tcp")?);
+    let mut rows = read_ipv4()?;
     rows.extend(read_ipv6()?);
     Ok(rows)
+}
+
+fn read_ipv4() -> io::Result<Vec<Row>> {
+    Ok(parse(&fs_err::read_to_string("/proc/net/tcp")?))
 }
 
 fn read_ipv6() -> io::Result<Vec<Row>> {
@@ -74,7 +78,7 @@ fn read_ipv6() -> io::Result<Vec<Row>> {
 /// # Errors
 /// As [`read`].
 pub fn read_for(peer: SocketAddr, ours: SocketAddr) -> io::Result<Vec<Row>> {
-    let mut rows = parse(&fs_err::read_to_string("/proc/net/tcp")?);
+    let mut rows = read_ipv4()?;
     if find(&rows, peer, ours).is_none() {
         rows.extend(read_ipv6()?);
     }

@@ -112,8 +112,8 @@ pub(super) struct Engine {
     stopping: Vec<Reply<()>>,
     /// When everything was shown last.
     shown: Instant,
-    /// When it is shown next, where something has changed since.
-    show_at: Option<Instant>,
+    /// Whether something has changed since.
+    unshown: bool,
     /// What was queued in this turn, to be answered at its end.
     started: Option<(Started, Reply<Started>)>,
     /// Why a run of this turn did not start.
@@ -152,7 +152,7 @@ impl Engine {
             waiters: Vec::new(),
             stopping: Vec::new(),
             shown: Instant::now(),
-            show_at: None,
+            unshown: false,
             started: None,
             refused: None,
             probe: Probe::default(),
@@ -261,9 +261,8 @@ impl Engine {
     /// nobody sees each end, and to show them all a hundred times takes longer than they do.
     pub(super) async fn finish_end(&mut self, run: RunId) {
         self.go_on().await;
-        let next = self.shown + SHOW_EVERY;
-        if self.machine.is_busy(run) && next > Instant::now() {
-            self.show_at = Some(next);
+        if self.machine.is_busy(run) && self.shown.elapsed() < SHOW_EVERY {
+            self.unshown = true;
             self.wake_followers();
         } else {
             self.show();
@@ -272,9 +271,10 @@ impl Engine {
 
     /// Resolves when it is time to show what was not shown at once.
     pub(super) async fn show_is_due(&self) {
-        match self.show_at {
-            Some(at) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
+        if self.unshown {
+            tokio::time::sleep_until(self.shown + SHOW_EVERY).await;
+        } else {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -298,7 +298,7 @@ impl Engine {
 
     /// Shows how everything stands, and answers.
     pub(super) fn show(&mut self) {
-        (self.shown, self.show_at) = (Instant::now(), None);
+        (self.shown, self.unshown) = (Instant::now(), false);
         let mut part = status::part(&self.machine, self.trouble.as_ref());
         if !part.hooks.is_empty() {
             part.reasons.extend(self.other_user().into_iter().chain(self.probe.trouble()));
