@@ -4,7 +4,7 @@
 //! only where the workspace opened its ports, and then only the container's gateway and the networks it names.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use super::tcp_table::{self, PeerRefused, Row};
@@ -35,20 +35,15 @@ pub enum NotAdmitted {
 }
 
 impl Admission {
-    /// Whether `peer`, connected to `ours`, may use the port. `rows` are the kernel's sockets, `gateways` its default routes.
+    /// Whether a peer may use the port that connects from `ip`. `row` is its socket where that is on this machine,
+    /// `gateways` are the kernel's default routes.
     ///
     /// # Errors
     /// [`NotAdmitted`] says why not.
-    pub fn admit(
-        &self,
-        rows: &[Row],
-        gateways: &[Ipv4Addr],
-        peer: SocketAddr,
-        ours: SocketAddr,
-    ) -> Result<(), NotAdmitted> {
-        let ip = peer.ip().to_canonical();
-        if ip.is_loopback() || tcp_table::find(rows, peer, ours).is_some() {
-            return Ok(tcp_table::admit(rows, peer, ours, self.uid)?);
+    pub fn admit(&self, row: Option<&Row>, gateways: &[Ipv4Addr], ip: IpAddr) -> Result<(), NotAdmitted> {
+        let ip = ip.to_canonical();
+        if ip.is_loopback() || row.is_some() {
+            return Ok(tcp_table::admit(row, self.uid)?);
         }
         let is_gateway = gateways.iter().any(|gateway| IpAddr::V4(*gateway) == ip);
         let known = is_gateway || self.allow.iter().any(|network| network.contains(ip));
@@ -127,7 +122,7 @@ fn parse_routes(table: &str) -> Vec<Ipv4Addr> {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use super::super::tcp_table::{PeerRefused, Row, TcpState};
+    use super::super::tcp_table::{PeerRefused, Row, TcpState, find};
     use super::{Admission, Network, NotAdmitted, parse_routes};
 
     fn address(text: &str) -> SocketAddr {
@@ -183,7 +178,8 @@ mod tests {
                 "loopback is judged by its row alone",
             ),
         ] {
-            assert_eq!(rules.admit(&rows, &gateways, address(peer), ours), expected, "{why}");
+            let peer = address(peer);
+            assert_eq!(rules.admit(find(&rows, peer, ours), &gateways, peer.ip()), expected, "{why}");
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! Invariant: nobody but that very dlv is taken for it: whoever else dials is hung up on.
 
-use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -76,10 +75,8 @@ impl Back {
 async fn belongs_to(stream: &TcpStream, pid: u32) -> bool {
     let (Ok(ours), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
     let look = move || {
-        let rows = tcp_table::read().unwrap_or_default();
-        let its = rows.iter().filter(|row| row.local == peer && row.remote == ours && row.inode != 0);
-        let inodes: HashSet<u64> = its.map(|row| row.inode).collect();
-        holder::sockets_of(pid).iter().any(|inode| inodes.contains(inode))
+        let Ok(Some(row)) = tcp_table::other_end(peer, ours) else { return false };
+        row.inode != 0 && holder::sockets_of(pid).contains(&row.inode)
     };
     // A look that panics has seen nobody.
     spawn_blocking(look).await.unwrap_or(false)

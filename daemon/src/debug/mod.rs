@@ -29,6 +29,7 @@ mod relay; // bytes between a client and dlv
 mod relays; // the runtime that relays run on
 mod reload; // a session whose program is built and restarted when its files change
 mod rules; // what the settings say of leases
+mod sock_diag; // one socket, asked of the kernel
 mod sweep; // what a killed daemon left
 
 pub mod dap; // the protocol, as a client

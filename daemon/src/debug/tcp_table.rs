@@ -7,6 +7,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::sock_diag;
+
 /// The state of a TCP socket, as far as Burrow asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpState {
@@ -55,43 +57,34 @@ pub enum PeerRefused {
 /// # Errors
 /// The tables cannot be read. A machine without IPv6 has no `tcp6`; that is none.
 pub fn read() -> io::Result<Vec<Row>> {
-    let mut rows = read_ipv4()?;
-    rows.extend(read_ipv6()?);
+    let mut rows = parse(&fs_err::read_to_string("/proc/net/tcp")?);
+    match fs_err::read_to_string("/proc/net/tcp6") {
+        Ok(text) => rows.extend(parse(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     Ok(rows)
 }
 
-fn read_ipv4() -> io::Result<Vec<Row>> {
-    Ok(parse(&fs_err::read_to_string("/proc/net/tcp")?))
-}
-
-fn read_ipv6() -> io::Result<Vec<Row>> {
-    match fs_err::read_to_string("/proc/net/tcp6") {
-        Ok(text) => Ok(parse(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The sockets among which that of `peer`, connected to `ours`, is found if it is on this machine. As [`read`], but for
-/// what is not needed: the kernel walks all its buckets for each file, which takes it milliseconds.
+/// The socket of `peer`, the other end of a connection to `ours`, where it is on this machine. Not for a runtime's thread:
+/// a kernel that does not answer for one socket is read whole.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_for(peer: SocketAddr, ours: SocketAddr) -> io::Result<Vec<Row>> {
-    let mut rows = read_ipv4()?;
-    if find(&rows, peer, ours).is_none() {
-        rows.extend(read_ipv6()?);
-    }
-    Ok(rows)
+pub fn other_end(peer: SocketAddr, ours: SocketAddr) -> io::Result<Option<Row>> {
+    sock_diag::find(peer, ours).or_else(|error| {
+        tracing::debug!(%error, "the kernel tells of no single socket");
+        Ok(find(&read()?, peer, ours).copied())
+    })
 }
 
-/// Whether the process behind `peer`, connected to `ours`, may use a debug port of `uid`: its own row must be
-/// established, have an inode, and belong to `uid` or root.
+/// Whether the process behind `row`, the other end of a connection, may use a debug port of `uid`: it must be established,
+/// have an inode, and belong to `uid` or root.
 ///
 /// # Errors
 /// [`PeerRefused`] says why not.
-pub fn admit(rows: &[Row], peer: SocketAddr, ours: SocketAddr, uid: u32) -> Result<(), PeerRefused> {
-    let row = find(rows, peer, ours).ok_or(PeerRefused::Unknown)?;
+pub fn admit(row: Option<&Row>, uid: u32) -> Result<(), PeerRefused> {
+    let row = row.ok_or(PeerRefused::Unknown)?;
     if row.state != TcpState::Established || row.inode == 0 {
         return Err(PeerRefused::Closed);
     }
@@ -100,7 +93,7 @@ pub fn admit(rows: &[Row], peer: SocketAddr, ours: SocketAddr, uid: u32) -> Resu
 
 /// The row of the other end of a connection, `peer`, to `ours`, where it is on this machine.
 #[must_use]
-pub fn find(rows: &[Row], peer: SocketAddr, ours: SocketAddr) -> Option<&Row> {
+pub(super) fn find(rows: &[Row], peer: SocketAddr, ours: SocketAddr) -> Option<&Row> {
     let (peer, ours) = (canonical(peer), canonical(ours));
     rows.iter().find(|row| row.local == peer && row.remote == ours)
 }
@@ -146,7 +139,8 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
     Some(canonical(SocketAddr::new(ip, port)))
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
+/// With a v4-mapped IPv6 address as its IPv4 one.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
@@ -156,7 +150,7 @@ mod tests {
 
     use socket2::{Domain, Socket, Type};
 
-    use super::{PeerRefused, Row, TcpState, admit, parse, read, read_for};
+    use super::{PeerRefused, Row, TcpState, admit, find, other_end, parse, read};
 
     const TABLE: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -206,7 +200,7 @@ mod tests {
             ("127.0.0.1:46012", ours, Err(PeerRefused::Unknown), "no such row"),
             ("127.0.0.1:46000", address("127.0.0.1:40001"), Err(PeerRefused::Unknown), "connected to another port"),
         ] {
-            assert_eq!(admit(&rows, address(peer), ours, 1000), expected, "{why}");
+            assert_eq!(admit(find(&rows, address(peer), ours), 1000), expected, "{why}");
         }
     }
 
@@ -226,15 +220,16 @@ mod tests {
         let port = listener.local_addr().expect("address").port();
         let uid = rustix::process::getuid().as_raw();
         for (domain, to, why) in [
-            (Domain::IPV4, format!("127.0.0.1:{port}"), "in the first table"),
-            (Domain::IPV6, format!("[::ffff:127.0.0.1]:{port}"), "in the second alone"),
+            (Domain::IPV4, format!("127.0.0.1:{port}"), "IPv4"),
+            (Domain::IPV6, format!("[::ffff:127.0.0.1]:{port}"), "an IPv6 socket that speaks IPv4"),
         ] {
             let client = Socket::new(domain, Type::STREAM, None).expect("socket");
             client.connect(&address(&to).into()).expect("connect");
             let (stream, peer) = listener.accept().expect("accept");
             let ours = stream.local_addr().expect("address");
-            let rows = read_for(peer, ours).expect("tables");
-            assert_eq!(admit(&rows, peer, ours, uid), Ok(()), "{why}");
+            let row = other_end(peer, ours).expect("an answer");
+            assert_eq!(admit(row.as_ref(), uid), Ok(()), "{why}");
+            assert_eq!(row.as_ref(), find(&read().expect("tables"), peer, ours), "{why}: the tables say the same");
         }
     }
 }

@@ -100,9 +100,9 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 async fn vet(mut stream: TcpStream, admission: Admission, json_rpc: bool) -> Result<DebugClient, Turned> {
     let (peer, ours) = (stream.peer_addr()?, stream.local_addr()?);
     let admitted = async {
-        let tables = spawn_blocking(move || tcp_table::read_for(peer, ours).map(|rows| (rows, admission::gateways())));
-        let (rows, gateways) = tables.await.map_err(io::Error::other)??;
-        Ok(admission.admit(&rows, &gateways, peer, ours)?)
+        let known = spawn_blocking(move || tcp_table::other_end(peer, ours).map(|row| (row, admission::gateways())));
+        let (row, gateways) = known.await.map_err(io::Error::other)??;
+        Ok(admission.admit(row.as_ref(), &gateways, peer.ip())?)
     };
     let opening =
         async { timeout(OPENING_DEADLINE, take_opening(&mut stream, json_rpc)).await.map_err(|_| Turned::Silent)? };
