@@ -132,6 +132,27 @@ test("a restart stops again and prints again, and a stop leaves nothing behind",
   await isOver(window);
 });
 
+test("a restart of the daemon asks first where it ends a debug session", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}" }, "main.go");
+  await debugTo(window, PRINTS);
+  const { pid } = await window.daemonStatus();
+  const dialog = window.page.locator(".monaco-dialog-box").filter({ hasText: "The debug session of hello ends with it." });
+
+  await window.command("Burrow: Restart Daemon");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await dialog.waitFor({ state: "detached" });
+  const now = await window.daemonStatus();
+  assert.deepEqual([now.pid, now.leases.map(({ state }) => state)], [pid, ["connected"]], "nothing has changed");
+
+  await window.command("Burrow: Restart Daemon");
+  await dialog.waitFor();
+  await window.picture("debug-daemon-restart");
+  await dialog.getByRole("button", { name: "Restart Daemon" }).click();
+  await window.until("another daemon", async () => ![pid, undefined].includes((await window.daemonStatus()).pid));
+  await window.status(READY);
+  await isOver(window);
+});
+
 test("a save restarts the program in its session, and what does not compile is told", async (context) => {
   const window = await openLoop(context, "restart");
   const [lease] = (await window.daemonStatus()).leases;

@@ -139,7 +139,10 @@ impl Editor {
     /// What an editor says after `initialized`: its breakpoints, and that they are all.
     pub(super) fn configure(&mut self, sandbox: &Sandbox, stops: bool) {
         self.breakpoints(sandbox, stops);
+        let passed = self.passed;
         self.done("configurationDone", &json!({}));
+        // The program runs: what it does may be told before the answer.
+        self.passed = passed;
     }
 
     fn breakpoints(&mut self, sandbox: &Sandbox, stops: bool) {
