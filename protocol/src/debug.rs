@@ -246,6 +246,9 @@ wire! {
         /// than one where a program without a debugger is reloaded.
         #[serde(default)]
         pub attempt: u32,
+        /// How long to wait for output where there is none yet, in milliseconds; a minute at most.
+        #[serde(default)]
+        pub wait_ms: u32,
     }
 
     /// What `burrow debug try --json` prints.

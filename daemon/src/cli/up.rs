@@ -12,7 +12,8 @@ use burrow_protocol::toolchain::{OperationResult, RepairParams};
 
 use super::context::{Context, Start};
 use super::exit::{ExitStatus, Told};
-use super::hook::follow::{Sink, follow};
+use super::hook::follow::follow;
+use super::log_lines::Sink;
 use super::printer::{Printer, Style};
 use super::status::render_reasons;
 use super::tools::progress::run_operation;

@@ -115,6 +115,10 @@ impl DebugActor {
                 }
                 None => drop(reply.send(Err(self.outside(port)))),
             },
+            DebugRequest::Printing { id, reply } => {
+                let entry = id.parse().ok().and_then(|id| self.leases.get(&id));
+                drop(reply.send(entry.map(Entry::printing).ok_or_else(|| self.unknown(id))));
+            }
         }
     }
 
@@ -170,6 +174,7 @@ impl DebugActor {
     fn session(&mut self, id: LeaseId, event: SessionEvent) {
         let Some(entry) = self.leases.get_mut(&id) else { return };
         match event {
+            SessionEvent::Started(printing) => entry.started(printing),
             SessionEvent::Ready { pid } => entry.ready(pid),
             SessionEvent::Clients(count) => entry.clients(count),
             SessionEvent::Program(program) => entry.program(program),

@@ -9,6 +9,7 @@ use super::folder::LeaseId;
 use super::lease::{Input, Lease};
 use super::messages::{LeaseOrder, Reply, Service};
 use super::slots::shown;
+use crate::process::Printing;
 
 /// One lease, until nothing of it is left.
 pub(super) struct Entry {
@@ -18,6 +19,7 @@ pub(super) struct Entry {
     since: Timestamp,
     order: LeaseOrder,
     pid: Option<u32>,
+    printing: Option<Printing>,
     clients: u32,
     open_to: Vec<String>,
     stop: CancellationToken,
@@ -51,6 +53,7 @@ impl Entry {
             since,
             order,
             pid: None,
+            printing: None,
             clients: 0,
             stop,
             asked: Some(asked),
@@ -80,6 +83,18 @@ impl Entry {
         {
             self.end(Input::Abandoned, None);
         }
+    }
+
+    /// Its debug adapter was started, the first time or again.
+    pub(super) fn started(&mut self, printing: Printing) {
+        self.printing = Some(printing);
+    }
+
+    /// What its debug adapter prints from now on, where it is ours and was started.
+    pub(super) fn printing(&self) -> Option<Printing> {
+        let mut printing = self.printing.clone()?;
+        printing.output_mut().mark_unchanged();
+        Some(printing)
     }
 
     /// So many clients are connected.

@@ -13,7 +13,8 @@ use crate::process::{Folder, LogReader, Stream};
 /// Bytes of one answer.
 const PIECE: usize = 256 * 1024;
 
-/// A piece of the log of the lease `id`, from `offset` on; of dlv's start `attempt`, from 1.
+/// A piece of the log of the lease `id`, from `offset` on; of dlv's start `attempt`, from 1. Whether more will come is not
+/// known here.
 pub(super) fn read(debug_dir: &Utf8Path, id: String, attempt: u32, offset: SafeInt) -> Result<LogPiece, DebugError> {
     let known = folder::list(debug_dir);
     let Some(lease) = id.parse::<LeaseId>().ok().filter(|lease| known.contains(lease)) else {
@@ -24,8 +25,7 @@ pub(super) fn read(debug_dir: &Utf8Path, id: String, attempt: u32, offset: SafeI
     // Asked before reading: what is written in between comes with the next piece.
     let over = Folder::new(&command).outcome()?.is_some();
     let chunk = LogReader::open(&command)?.read(offset.get(), PIECE)?;
-    let ended = over && chunk.reads.is_empty();
-    if ended && folder.command(attempt + 1).exists() {
+    if over && chunk.reads.is_empty() && folder.command(attempt + 1).exists() {
         let (attempt, next) = (attempt + 1, SafeInt::saturating(0));
         return Ok(LogPiece { reads: Vec::new(), next, cut: next, ended: false, attempt });
     }
@@ -42,7 +42,7 @@ pub(super) fn read(debug_dir: &Utf8Path, id: String, attempt: u32, offset: SafeI
         reads: reads.collect(),
         next: SafeInt::saturating(chunk.next),
         cut: SafeInt::saturating(chunk.cut),
-        ended,
+        ended: false,
         attempt,
     })
 }

@@ -11,6 +11,7 @@ use super::error::DebugError;
 use super::lease::Input;
 use super::rules::Rules;
 use super::upstream::Upstream;
+use crate::process::Printing;
 
 /// What a lease is for.
 #[derive(Clone, Debug)]
@@ -88,11 +89,15 @@ pub(super) enum DebugRequest {
     Release { id: String, reply: Reply<LeaseStatus> },
     /// End what is on a port; answered when nothing of it is left.
     Reclaim { port: u16, reply: Reply<Option<LeaseStatus>> },
+    /// Tell what a lease's debug adapter prints, where it is ours and was started.
+    Printing { id: String, reply: Reply<Option<Printing>> },
 }
 
 /// What a session tells of its lease.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
+    /// The debug adapter was started, and this is what it prints.
+    Started(Printing),
     /// The debug adapter listens; its process, where it is known.
     Ready { pid: Option<u32> },
     /// So many clients are connected now.

@@ -49,6 +49,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burrow_protocol::SafeInt;
 use burrow_protocol::debug::LeaseStatus;
@@ -56,6 +57,7 @@ use burrow_protocol::hooks::LogPiece;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use actor::DebugActor;
 pub use error::DebugError;
@@ -72,6 +74,9 @@ use messages::{DebugRequest, Reply};
 
 /// Requests that may wait; the loop answers each within milliseconds.
 const MAILBOX: usize = 64;
+
+/// How long a log is waited for that cannot tell that it has grown.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads a message of a debug client as a relay does, for the fuzzer.
 pub(crate) fn read_launch(frame: &[u8]) {
@@ -175,14 +180,44 @@ impl Debug {
         self.ask(|reply| DebugRequest::Reclaim { port, reply }).await
     }
 
-    /// What dlv and the program printed, from `offset` on, in dlv's start `attempt`, from 1. The logs of the last few leases are kept.
+    /// What dlv and the program printed, from `offset` on, in dlv's start `attempt`, from 1; waited for, up to `wait`, where
+    /// there is nothing yet. The logs of the last few leases are kept.
     ///
     /// # Errors
     /// [`DebugError::LeaseUnknown`] where there is no log.
-    pub async fn read_log(&self, id: String, attempt: u32, offset: SafeInt) -> Result<LogPiece, DebugError> {
-        let debug_dir = self.debug_dir.clone();
-        let read = spawn_blocking(move || log::read(&debug_dir, id, attempt, offset));
-        read.await.map_err(|_| DebugError::Stopping)?
+    pub async fn read_log(
+        &self,
+        id: String,
+        offset: SafeInt,
+        attempt: u32,
+        wait: Duration,
+    ) -> Result<LogPiece, DebugError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            // Asked before reading: what is printed in between ends the wait.
+            let printing = self.ask(|reply| DebugRequest::Printing { id: id.clone(), reply }).await;
+            let is_live = !matches!(printing, Err(DebugError::LeaseUnknown { .. }));
+            let (debug_dir, its) = (self.debug_dir.clone(), id.clone());
+            let read = spawn_blocking(move || log::read(&debug_dir, its, attempt, offset));
+            let piece = read.await.map_err(|_| DebugError::Stopping)??;
+            let is_news = !piece.reads.is_empty() || piece.attempt > attempt.max(1);
+            let ended = !is_news && !is_live;
+            if is_news || ended || Instant::now() >= deadline {
+                return Ok(LogPiece { ended, ..piece });
+            }
+            let grown = async {
+                let has_grown = match printing {
+                    Ok(Some(mut printing)) => printing.grown().await,
+                    // It is being started, or is somebody else's and prints nothing here.
+                    Ok(None) | Err(_) => false,
+                };
+                if !has_grown {
+                    sleep(LOOK_AGAIN).await;
+                }
+            };
+            // Whatever ends the wait, the next turn finds out what it was.
+            let _ = timeout_at(deadline, grown).await;
+        }
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> DebugRequest) -> Result<T, DebugError> {

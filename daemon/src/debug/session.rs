@@ -192,6 +192,7 @@ impl Session {
         if let Some(argv) = dlv::command_line(service, dlv, flags, &socket) {
             *starts += 1;
             let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, spare.take()).await?);
+            self.tell(SessionEvent::Started(new.printing())).await;
             match dlv::wait_until_it_listens(new, service, dlv, stop).await {
                 Ok((_, printed)) => {
                     let printing = Some((new.printing(), printed));
@@ -210,6 +211,7 @@ impl Session {
         let argv = argv.ok_or_else(|| DebugError::TooOld { dlv: dlv.clone() })?;
         *starts += 1;
         let new = shim.insert(dlv::start(folder, *starts, argv, env.clone(), cwd, spare.take()).await?);
+        self.tell(SessionEvent::Started(new.printing())).await;
         if matches!(service, Service::Dap { .. }) {
             let stream = back.wait_for(new, dlv, stop).await?;
             let printing = Some((new.printing(), 0));

@@ -212,6 +212,11 @@ impl Printing {
         &mut self.output
     }
 
+    /// Waits until more is in the log than when this was made or last waited; `false` where no more will come.
+    pub async fn grown(&mut self) -> bool {
+        self.output.changed().await.is_ok()
+    }
+
     /// Returns when all that was written before the call can be read from the log and is counted by [`Self::output`], or
     /// the shim cannot be asked any more.
     pub async fn flush(&self) {

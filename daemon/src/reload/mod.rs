@@ -41,8 +41,6 @@ use messages::{ReloadRequest, Reply};
 
 /// Requests that may wait; the loop answers each at once.
 const MAILBOX: usize = 64;
-/// The longest that one question for events waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Who knows which Go a workspace has.
 pub trait GoSource: Send + Sync {
@@ -100,7 +98,7 @@ impl Reload {
     /// [`ReloadError::Unknown`].
     pub async fn follow(&self, id: String, wait: Duration) -> Result<ReloadPiece, ReloadError> {
         let queue = self.ask(|reply| ReloadRequest::Queue { id, reply }).await?;
-        Ok(queue.take(wait.min(LONGEST_WAIT)).await)
+        Ok(queue.take(wait).await)
     }
 
     /// Begins to end a reload; [`Self::follow`] tells when it has.

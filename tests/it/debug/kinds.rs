@@ -96,7 +96,7 @@ fn start(sandbox: &Sandbox, binary: &Utf8PathBuf) -> Background {
 }
 
 /// `burrow debug lease ARGS`.
-fn lease_as(sandbox: &Sandbox, args: &[&str]) -> LeaseStatus {
+pub(super) fn lease_as(sandbox: &Sandbox, args: &[&str]) -> LeaseStatus {
     sandbox.burrow(["debug", "lease", "--json"].into_iter().chain(args.iter().copied())).exits(0).parse()
 }
 
@@ -236,8 +236,11 @@ fn headless_program_outlives_its_clients() {
         let all = sandbox.processes().into_iter().filter(|process| process.command == format!("{binary} loop"));
         all.map(|process| process.pid).collect()
     };
-    let first = target(&sandbox);
-    assert_eq!(first.len(), 1, "the program is there before any client");
+    // dlv says that it listens, then starts it.
+    let first = eventually("the program is there before any client", SOON, || {
+        let running = target(&sandbox);
+        if running.len() == 1 { Ok(running) } else { Err(format!("{running:?}")) }
+    });
 
     for round in 0..2 {
         let mut editor = Editor::connect(address(&lease));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use burrow::debug::dap::types::Event;
 use serde_json::json;
 
-use super::editor::{AnyLaunch, AnyVariables, Editor, Evaluate};
-use super::kinds::{built, program};
+use super::editor::{AnyLaunch, AnyVariables, Attach, Editor, Evaluate};
+use super::kinds::{built, lease_as, program};
 use super::{address, assert_nothing_left, lease};
 use crate::sandbox::{Sandbox, eventually};
 use crate::wire::Peer;
@@ -74,6 +74,29 @@ fn output_reaches_the_client_and_the_log() {
         let log = log(&sandbox, &lease.id);
         assert!(log.contains("to standard output\n") && log.contains("to standard error\n"), "{mode}: {log}");
     }
+    assert_nothing_left(&sandbox);
+}
+
+/// What is printed for clients that come and go is followed from a terminal, to the end of the lease, and read afterwards.
+#[test]
+fn a_session_is_followed_by_its_log() {
+    let sandbox = program();
+    let binary = built(&sandbox);
+    let lease = lease_as(&sandbox, &["--headless", "exec", binary.as_str(), "--", "print"]);
+    let follower = sandbox.spawn(["debug", "log", &lease.id, "--follow"]);
+    follower.wait_for_stdout("API server listening at:");
+    let mut editor = Editor::connect(address(&lease));
+    editor.send::<Attach>(&json!({ "mode": "remote" }));
+    editor.is_initialized();
+    editor.run_to(&[]);
+    follower.wait_for_stdout("to standard output\n");
+    follower.wait_for_stderr("to standard error\n");
+    drop(editor);
+    sandbox.burrow(["debug", "release", &lease.id]).exits(0);
+    let followed = follower.finish().exits(0);
+    let past = sandbox.burrow(["debug", "log", &lease.id]).exits(0);
+    assert_eq!([past.stdout(), past.stderr()], [followed.stdout(), followed.stderr()]);
+    sandbox.burrow(["debug", "log", "lease-99"]).exits(1).tells("BUR504");
     assert_nothing_left(&sandbox);
 }
 

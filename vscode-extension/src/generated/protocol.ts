@@ -618,6 +618,8 @@ export type ReadDebugLogParams = {
    * than one where a program without a debugger is reloaded.
    */
   attempt: number;
+  /** How long to wait for output where there is none yet, in milliseconds; a minute at most. */
+  waitMs: number;
 };
 
 /** Params of `burrow/hooks/readLog`. */

@@ -1,6 +1,7 @@
 //! `burrow debug ...`: ports, leases, and the self-test.
 
 mod lease;
+mod log;
 mod ports;
 mod recipe;
 mod reclaim;
@@ -29,6 +30,8 @@ enum Command {
     /// A plain lease serves one DAP client, which launches, tests or attaches as it likes. With --headless one program serves
     /// many clients, and with --to a dlv that runs already is reached by one of the known ports.
     Lease(lease::Args),
+    /// Print what dlv and the program printed in a lease's session
+    Log(log::Args),
     /// End a lease and all of its processes
     Release(release::Args),
     /// End whatever Burrow has on a port, with all its processes
@@ -41,6 +44,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     match args.command {
         Command::Ports(args) => ports::run(args, context).await,
         Command::Lease(args) => lease::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
         Command::Reclaim(args) => reclaim::run(args, context).await,
         Command::Try(args) => r#try::run(args, context).await,

@@ -8,10 +8,11 @@ use burrow_protocol::hooks::{CommandStanding, HookState, ListRunsParams, LogRead
 use burrow_protocol::methods::HooksRuns;
 use jiff::Timestamp;
 
-use super::follow::{Lines, Sink, Style, Tail, follow_run};
+use super::follow::{Tail, follow_run, lines_of};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
+use crate::cli::log_lines::{LineStyle, Lines, Sink};
 use crate::client::{Client, ClientError};
 
 #[derive(Debug, clap::Args)]
@@ -35,14 +36,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
     let listed = client.call::<HooksRuns>(params).await?;
     let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
-    let style = Style { printer: context.printer, sink: Sink::Streams, times: args.times, until_ready: false };
+    let style = LineStyle { printer: context.printer, sink: Sink::Streams, times: args.times };
     let not_run = not_run(&args, &run);
     if context.printer.is_json() {
         context.printer.json(&run);
     } else if let Some(told) = not_run.filter(|_| !args.follow) {
         return Err(told.into());
     } else if args.follow {
-        follow_run(&client, context.workspace(), &run, style).await?;
+        follow_run(&client, context.workspace(), &run, style, false).await?;
     } else {
         print(&client, context, &run, style).await?;
     }
@@ -109,13 +110,13 @@ impl Source {
 }
 
 /// Prints what there is, the commands' output merged by time.
-async fn print(client: &Client, context: &Context, run: &RunSummary, style: Style) -> Result<()> {
+async fn print(client: &Client, context: &Context, run: &RunSummary, style: LineStyle) -> Result<()> {
     let mut sources: Vec<_> = run
         .commands
         .iter()
         .map(|command| Source {
             tail: Tail::new(context.workspace(), &run.run_id, command, false),
-            lines: Lines::new(run, command, style),
+            lines: lines_of(run, command, style),
             reads: VecDeque::new(),
             exhausted: false,
         })

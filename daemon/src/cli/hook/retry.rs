@@ -4,11 +4,12 @@ use anyhow::Result;
 use burrow_protocol::hooks::{HookState, HookStatus, RetryHookParams, StartedHooks};
 use burrow_protocol::methods::HooksRetry;
 
-use super::follow::{Sink, follow};
+use super::follow::follow;
 use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::cli::log_lines::Sink;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

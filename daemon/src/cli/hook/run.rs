@@ -4,11 +4,12 @@ use anyhow::Result;
 use burrow_protocol::hooks::{HookOrigin, HookStatus, RunHookParams, StartedHooks};
 use burrow_protocol::methods::HooksRun;
 
-use super::follow::{Sink, follow};
+use super::follow::follow;
 use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::cli::log_lines::Sink;
 use crate::client::Client;
 
 #[derive(Debug, clap::Args)]

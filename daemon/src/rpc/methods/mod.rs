@@ -9,10 +9,20 @@ mod model;
 mod reload;
 mod toolchain;
 
+use std::time::Duration;
+
 use burrow_protocol::methods::{self as wire, Method};
 use tower_lsp::LspServiceBuilder;
 
 use super::Session;
+
+/// A client that is gone must not keep a task for longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a client wants to wait, in milliseconds, as far as it may.
+fn wait_of(wait_ms: u32) -> Duration {
+    Duration::from_millis(wait_ms.into()).min(LONGEST_WAIT)
+}
 
 /// Names of methods and where they lead. The registry in `protocol` has the same names: a test holds them equal.
 macro_rules! table {

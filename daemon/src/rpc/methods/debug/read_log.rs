@@ -1,10 +1,12 @@
-//! `burrow/debug/readLog`: a piece of what dlv and its program printed. Called by editors.
+//! `burrow/debug/readLog`: a piece of what dlv and its program printed, waited for. Called by whoever follows a session.
 
 use burrow_protocol::debug::ReadDebugLogParams;
 use burrow_protocol::hooks::LogPiece;
 
+use crate::rpc::methods::wait_of;
 use crate::rpc::{Result, Session};
 
 pub(crate) async fn handle(session: &Session, params: ReadDebugLogParams) -> Result<LogPiece> {
-    Ok(session.debug().read_log(params.id, params.attempt, params.offset).await?)
+    let ReadDebugLogParams { id, offset, attempt, wait_ms } = params;
+    Ok(session.debug().read_log(id, offset, attempt, wait_of(wait_ms)).await?)
 }
