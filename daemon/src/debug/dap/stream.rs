@@ -8,12 +8,16 @@ use std::io;
 use burrow_protocol::framing::{self, FramingError, Header};
 use memchr::{memchr, memmem};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::yield_now;
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use super::codec::{self, Frame};
 
 /// What is read at a time.
 const READ_BYTES: usize = 64 * 1024;
+/// How often it is looked for the rest of a message before that is slept over: dlv writes a message's header and its body
+/// apart, and to be woken twice takes longer than that takes it.
+const LOOKS: u32 = 8;
 /// An event names itself within so many bytes.
 const NAMED_WITHIN: usize = 100;
 /// What stands before the name.
@@ -128,6 +132,14 @@ impl<R: AsyncRead + Unpin> Stream<R> {
 
     async fn read(&mut self) -> io::Result<usize> {
         self.buffer.reserve(READ_BYTES);
+        let is_begun = !self.buffer.is_empty();
+        for _ in 0..if is_begun { LOOKS } else { 0 } {
+            tokio::select! {
+                biased;
+                read = self.reader.read_buf(&mut self.buffer) => return read,
+                () = yield_now() => {}
+            }
+        }
         self.reader.read_buf(&mut self.buffer).await
     }
 }
