@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use burrow::debug::dap::types::{Disconnect, DisconnectArguments};
 use burrow_protocol::debug::{LeaseEndpoint, LeaseKind, LeaseState, LeaseStatus};
 use camino::Utf8PathBuf;
 use rustix::process::Signal;
@@ -365,20 +366,26 @@ fn children_in_other_sessions_end_with_the_lease() {
     drop(editor);
 }
 
-/// A client that is gone while dlv builds leaves no build behind.
+/// A client that is gone while dlv builds leaves no build behind, whether or not it said goodbye: dlv, which builds, hears
+/// nothing.
 #[test]
 fn client_gone_in_a_build() {
     let sandbox = program();
-    let lease = lease(&sandbox);
-    let mut editor = Editor::connect(address(&lease));
-    // Everything is built anew: long enough to be met.
-    editor.send::<AnyLaunch>(&json!({ "mode": "debug", "program": sandbox.workspace(), "buildFlags": "-a" }));
-    eventually("the build runs", SOON, || {
-        let running: Vec<_> = sandbox.processes().into_iter().map(|process| process.command).collect();
-        if running.iter().any(|command| command.contains("/compile ")) { Ok(()) } else { Err(running.join("; ")) }
-    });
-    drop(editor);
-    assert_nothing_left(&sandbox);
+    for says_goodbye in [false, true] {
+        let lease = lease(&sandbox);
+        let mut editor = Editor::connect(address(&lease));
+        // Everything is built anew: long enough to be met.
+        editor.send::<AnyLaunch>(&json!({ "mode": "debug", "program": sandbox.workspace(), "buildFlags": "-a" }));
+        eventually("the build runs", SOON, || {
+            let running: Vec<_> = sandbox.processes().into_iter().map(|process| process.command).collect();
+            if running.iter().any(|command| command.contains("/compile ")) { Ok(()) } else { Err(running.join("; ")) }
+        });
+        if says_goodbye {
+            editor.send::<Disconnect>(&DisconnectArguments { terminate_debuggee: true });
+        }
+        drop(editor);
+        assert_nothing_left(&sandbox);
+    }
 }
 
 /// dlv killed where its client chose the folder and the name of the binary: neither is left, by this daemon or the next.
