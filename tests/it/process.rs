@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use burrow::process::{
     End, Ended, Folder, Found, LogReader, Outcome, ProcessError, SCHEMA, Shim, ShimSpec, Stream, Survivors, find,
-    start_with, sweep,
+    note_boot, start_with, sweep,
 };
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
@@ -34,6 +34,7 @@ impl Stage {
         let dir = tempfile::Builder::new().prefix("burrow-shim-").tempdir_in("/tmp").unwrap();
         let run = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
         let stage = Self { dir, run };
+        note_boot(stage.folder().dir().parent().unwrap()).unwrap();
         stage.folder().prepare().unwrap();
         stage
     }

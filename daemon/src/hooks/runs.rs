@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::error::HookError;
 use super::record::{RunId, RunRecord, folder_of_start, start_of_folder};
 use crate::durable::{self, DurableError};
-use crate::process::Folder;
+use crate::process::{self, Folder};
 
 /// How many runs a workspace keeps.
 const KEPT: usize = 50;
@@ -76,6 +76,7 @@ impl Runs {
     /// [`DurableError::Write`]; what was made is removed again as far as that works.
     pub(crate) fn create(&self, record: &RunRecord) -> Result<(), DurableError> {
         let make = || {
+            process::note_boot(&self.folder(record.run))?;
             for command in &record.commands {
                 Folder::new(self.command(record.run, &command.name, 1)).prepare()?;
             }

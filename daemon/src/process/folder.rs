@@ -7,6 +7,9 @@ use super::outcome::Outcome;
 use super::procfs;
 use crate::durable::{self, DurableError};
 
+/// Which boot of the machine it was, in the folder of a run, among those of its commands.
+const BOOT: &str = "boot.id";
+
 /// The folder of one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
@@ -61,9 +64,9 @@ impl Folder {
         &self.dir
     }
 
-    /// Which boot of the machine the folder was made in.
+    /// What [`note_boot`] wrote.
     fn boot_file(&self) -> Utf8PathBuf {
-        self.dir.join("boot")
+        self.dir.with_file_name(BOOT)
     }
 
     pub(super) fn claim_file(&self) -> Utf8PathBuf {
@@ -111,13 +114,13 @@ impl Folder {
         }
     }
 
-    /// Makes the folder for a command that is about to be recorded. It needs no sync: see [`Standing::Lost`].
+    /// Makes the folder for a command that is about to be recorded, in one with [`note_boot`]. It needs no sync: see
+    /// [`Standing::Lost`].
     ///
     /// # Errors
     /// [`DurableError::Write`].
     pub fn prepare(&self) -> Result<(), DurableError> {
-        durable::create_dir_for_now(&self.dir)?;
-        durable::create_new_for_now(&self.boot_file(), boot_id().as_bytes()).map(|_| ())
+        durable::create_dir_for_now(&self.dir)
     }
 
     /// Claims the command for this process. `false`: somebody was first.
@@ -162,6 +165,16 @@ impl Folder {
     }
 }
 
+/// Notes in the folder `run`, which is made, that the commands whose folders it will hold are recorded in this boot of the
+/// machine. It needs no sync, as [`Folder::prepare`].
+///
+/// # Errors
+/// [`DurableError::Write`].
+pub fn note_boot(run: &Utf8Path) -> Result<(), DurableError> {
+    durable::create_dir_for_now(run)?;
+    durable::create_new_for_now(&run.join(BOOT), boot_id().as_bytes()).map(|_| ())
+}
+
 /// This boot of the machine; empty where the kernel does not tell.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
@@ -176,8 +189,9 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, Folder) {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::new(Utf8Path::from_path(dir.path()).unwrap().join("command"));
-        (dir, folder)
+        let run = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
+        note_boot(&run).unwrap();
+        (dir, Folder::new(run.join("command")))
     }
 
     fn outcome() -> Outcome {

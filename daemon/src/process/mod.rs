@@ -47,7 +47,7 @@ pub use detach::spawn_detached;
 pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;
-pub use folder::Folder;
+pub use folder::{Folder, note_boot};
 pub use follow::{Ended, Found, Printing, Shim, find};
 pub use log::{LogChunk, LogReader, Read, masked};
 pub use outcome::{End, Outcome, Survivor};
