@@ -283,16 +283,8 @@ fn echo(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let peer = listener.local_addr()?;
     std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let _ = stream.set_nodelay(true);
-                let mut buffer = [0; 64 * 1024];
-                while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                    if stream.write_all(&buffer[..length]).is_err() {
-                        return;
-                    }
-                }
-            });
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || pass(&stream, &stream));
         }
     });
     let lease = bench.lease(&json!({ "kind": "adopt", "to": peer.to_string() }))?;
@@ -307,7 +299,40 @@ fn echo(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     };
     let (direct_us, difference) = pairs(|| bounce(&mut direct), || bounce(&mut relayed))?;
     told(report, "relay, echo", direct_us, difference, "a thread that sends back what it reads");
-    lease.release()
+    lease.release()?;
+
+    let mut between = Dap::connect(bare_relay(peer)?)?;
+    let (_, difference) = pairs(|| bounce(&mut direct), || bounce(&mut between))?;
+    let definition =
+        "the same through two threads that copy bytes: the least that anybody between costs on this machine";
+    report.once("relay, echo, bare", difference, "us", None, definition);
+    Ok(())
+}
+
+/// A relay to `peer` for one client that does nothing but copy; where it listens.
+fn bare_relay(peer: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept()?;
+        #[expect(clippy::disallowed_methods, reason = "a relay dials")]
+        let upstream = TcpStream::connect(peer)?;
+        std::thread::scope(|scope| {
+            scope.spawn(|| pass(&client, &upstream));
+            pass(&upstream, &client)
+        })
+    });
+    Ok(address)
+}
+
+/// Passes what comes, to the end.
+fn pass(mut from: &TcpStream, mut to: &TcpStream) -> Result<()> {
+    to.set_nodelay(true)?;
+    let mut buffer = [0; 64 * 1024];
+    while let length @ 1.. = from.read(&mut buffer)? {
+        to.write_all(&buffer[..length])?;
+    }
+    Ok(())
 }
 
 fn round_trip(bench: &Bench<'_>, report: &mut Report) -> Result<()> {

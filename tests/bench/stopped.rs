@@ -15,8 +15,11 @@ use crate::report::{Report, Samples};
 use crate::wire::Peer;
 
 const ROUNDS: usize = 11;
-/// As Burrow and dlv build for a debugger.
+/// As Burrow builds for a debugger.
 const FLAGS: [&str; 3] = ["-buildvcs=false", "-gcflags=all=-N -l", "-ldflags=-compressdwarf=false"];
+
+/// As the manuals of Air and dlv have it.
+const SCRIPT_FLAGS: [&str; 1] = ["-gcflags=all=-N -l"];
 
 /// A program with as much in it as a small service has; `MARK` is what is saved anew.
 const PROGRAM: &str = "package main
@@ -66,7 +69,7 @@ pub(crate) fn save_to_stopped(home: &Home, report: &mut Report) -> Result<()> {
         ensure!(stands_in(&mut reloading)?.contains(&mark), "the old code runs");
 
         save(&apart, &mark)?;
-        let built = build(&apart)?;
+        let built = build(&apart, &FLAGS)?;
         let restarted = restarting.restart(&apart)?;
         ensure!(stands_in(&mut restarting.dap)?.contains(&mark), "the old code runs");
 
@@ -90,7 +93,7 @@ pub(crate) fn save_to_stopped(home: &Home, report: &mut Report) -> Result<()> {
         "`go build` with the same flags, then dlv's own restart to `stopped`; alone, in turn",
     );
     report.median("its build", &builds, None, "`go build` of those, after a save");
-    let scripted = "`go build`, `dlv exec --headless`, attach, set the breakpoint, continue to `stopped`; in turn";
+    let scripted = "`go build -gcflags='all=-N -l'`, `dlv exec --headless`, attach, set the breakpoint, continue to `stopped`; in turn";
     report.median("save to stopped, by script", &script, None, scripted);
     let ratio = |of: &Samples| ours.median() / of.median();
     report.once("save to stopped / parts", ratio(&sum), "times", Some(1.1), "the medians, the debounce being 0");
@@ -130,7 +133,7 @@ struct Restarting {
 
 impl Restarting {
     fn start(bench: &Bench<'_>, workspace: &Utf8Path) -> Result<Self> {
-        build(workspace)?;
+        build(workspace, &FLAGS)?;
         let dlv = bench.direct()?;
         let mut dap = Dap::connect(dlv.address)?;
         hello(&mut dap)?;
@@ -155,7 +158,7 @@ impl Restarting {
 /// What is done by hand where nothing reloads.
 fn script_way(bench: &Bench<'_>, workspace: &Utf8Path) -> Result<Duration> {
     let begun = Instant::now();
-    build(workspace)?;
+    build(workspace, &SCRIPT_FLAGS)?;
     let mut command = program(bench.dlv.as_str());
     let flags = ["exec", "--headless", "--accept-multiclient", "--api-version=2", "--listen=127.0.0.1:0"];
     command.args(flags).arg(built(workspace)).current_dir(workspace).stdout(Stdio::piped());
@@ -204,11 +207,11 @@ fn stands_in(dap: &mut Dap) -> Result<String> {
 
 /// Builds the program; the old one is replaced at once.
 #[expect(clippy::disallowed_methods, reason = "a bench replaces what a script would")]
-fn build(workspace: &Utf8Path) -> Result<Duration> {
+fn build(workspace: &Utf8Path, flags: &[&str]) -> Result<Duration> {
     let begun = Instant::now();
     let next = workspace.join("next");
     let mut command = program("go");
-    time(command.arg("build").args(FLAGS).args(["-o", next.as_str(), "."]).current_dir(workspace))?;
+    time(command.arg("build").args(flags).args(["-o", next.as_str(), "."]).current_dir(workspace))?;
     fs_err::rename(&next, built(workspace))?;
     Ok(begun.elapsed())
 }

@@ -122,7 +122,7 @@ pub(super) async fn start(
 ) -> Result<Shim, DebugError> {
     let command = folder.command(number);
     let its = command.clone();
-    spawn_blocking(move || durable::create_dir(&its)).await.map_err(|_| DebugError::Stopping)??;
+    spawn_blocking(move || durable::create_dir_for_now(&its)).await.map_err(|_| DebugError::Stopping)??;
     let spec = ShimSpec {
         schema: process::SCHEMA,
         run: folder.run(),

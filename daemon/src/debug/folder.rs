@@ -2,7 +2,8 @@
 //! (`dlv.2/` and so on where it was started again).
 //!
 //! Invariants: the record is written before dlv is started, so that whoever finds the folder knows where to look for
-//! what dlv left; numbers only grow while any folder is left, so that a name means one lease. All functions block.
+//! what dlv left; numbers only grow while any folder is left, so that a name means one lease. Nothing waits for the disk:
+//! a crash of the machine ends dlv as well, and what that could leave is a binary in the user's folder. All functions block.
 
 use std::collections::BTreeSet;
 
@@ -127,8 +128,6 @@ impl LeaseFolder {
         if self.socket().as_str().len() > MAX_SOCKET_PATH {
             return Err(DebugError::SocketPath { path: self.socket() });
         }
-        durable::create_dir(&self.dir)?;
-        // The name is on disk with the record.
         Ok(durable::create_dir_for_now(&self.command(1))?)
     }
 
@@ -143,20 +142,23 @@ impl LeaseFolder {
             chosen: None,
             cleared: false,
         };
-        durable::replace_json(&self.record_file(), &record)?;
+        durable::replace_for_now(&self.record_file(), &record)?;
         Ok(record)
     }
 
-    /// The record; `None` where the lease never got that far.
+    /// The record; `None` where the lease never got that far, or a crash of the machine took it.
     pub(super) fn record(&self) -> Result<Option<Record>, DurableError> {
-        durable::read_json(&self.record_file())
+        match durable::read_json(&self.record_file()) {
+            Err(DurableError::Damaged { .. }) => Ok(None),
+            read => read,
+        }
     }
 
     /// Notes where a client has dlv build, before dlv hears of it.
     pub(super) fn note(&self, launched: &Launched) -> Result<Option<Chosen>, DurableError> {
         let Some(chosen) = Chosen::of(launched) else { return Ok(None) };
         if let Some(record) = self.record()? {
-            durable::replace_json(&self.record_file(), &Record { chosen: Some(chosen.clone()), ..record })?;
+            durable::replace_for_now(&self.record_file(), &Record { chosen: Some(chosen.clone()), ..record })?;
         }
         Ok(Some(chosen))
     }
@@ -166,8 +168,9 @@ impl LeaseFolder {
         durable::remove_file(&self.socket())?;
         durable::remove_dir(&self.programs())?;
         match self.record()? {
-            Some(record) => durable::replace_json(&self.record_file(), &Record { cleared: true, ..record }),
-            None => Ok(()),
+            Some(record) => durable::replace_for_now(&self.record_file(), &Record { cleared: true, ..record }),
+            // Then there is no log either.
+            None => self.remove(),
         }
     }
 
@@ -219,6 +222,21 @@ mod tests {
         ] {
             assert_eq!(text.parse().ok(), expected, "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn a_lease_without_a_record_leaves_nothing() {
+        let temporary = tempfile::tempdir().expect("folder");
+        let dir = Utf8Path::from_path(temporary.path()).expect("UTF-8");
+        for (number, record) in [(1, None), (2, Some(""))] {
+            let folder = LeaseFolder::new(dir, LeaseId(number));
+            folder.make().expect("make");
+            if let Some(record) = record {
+                crate::durable::replace(&folder.record_file(), record.as_bytes()).expect("write");
+            }
+            folder.close().expect("close");
+        }
+        assert_eq!(list(dir), []);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) async fn sweep(debug_dir: Utf8PathBuf, leases: Vec<LeaseId>) {
     }
 }
 
-/// The leases that were not cleared. One whose record is damaged is not either.
+/// The leases that were not cleared.
 fn open_leases(debug_dir: &Utf8Path, leases: Vec<LeaseId>) -> Vec<LeaseFolder> {
     let folders = leases.into_iter().map(|id| LeaseFolder::new(debug_dir, id));
     folders.filter(|folder| !matches!(folder.record(), Ok(Some(record)) if record.cleared)).collect()

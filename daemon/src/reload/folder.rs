@@ -40,7 +40,7 @@ impl ReloadFolder {
     /// Makes the folder of `id`.
     pub(super) fn create(dir: &Utf8Path, id: ReloadId) -> Result<Self, DurableError> {
         let folder = Self { dir: dir.join(id.to_string()), next: AtomicU32::new(1) };
-        durable::create_dir(&folder.temporary())?;
+        durable::create_dir_for_now(&folder.temporary())?;
         Ok(folder)
     }
 
@@ -65,14 +65,14 @@ impl ReloadFolder {
             }
         }
         let folder = self.dir.join(number.to_string());
-        durable::create_dir(&folder)?;
+        durable::create_dir_for_now(&folder)?;
         Ok(folder)
     }
 
     /// A folder for the next program that is built.
     pub(super) fn binary(&self) -> Result<Utf8PathBuf, DurableError> {
         let folder = self.dir.join(format!("bin-{}", self.next.fetch_add(1, Ordering::Relaxed)));
-        durable::create_dir(&folder)?;
+        durable::create_dir_for_now(&folder)?;
         Ok(folder)
     }
 }
