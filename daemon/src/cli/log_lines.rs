@@ -6,6 +6,9 @@ use burrow_protocol::hooks::{LogPiece, LogRead, LogStream};
 
 use super::printer::{self, Printer};
 
+/// How long one question for more of a log may wait, in milliseconds: then it is asked anew.
+pub(crate) const WAIT_MS: u32 = 30_000;
+
 /// Where output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sink {

@@ -169,7 +169,7 @@ impl LeaseFolder {
         durable::remove_dir(&self.programs())?;
         match self.record()? {
             Some(record) => durable::replace_for_now(&self.record_file(), &Record { cleared: true, ..record }),
-            // Then there is no log either.
+            // It never came to a log, or a crash of the machine took the record: nothing would ever prune it.
             None => self.remove(),
         }
     }

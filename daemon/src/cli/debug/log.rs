@@ -7,10 +7,7 @@ use burrow_protocol::methods::DebugReadLog;
 
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
-use crate::cli::log_lines::{LineStyle, Lines, Sink};
-
-/// How long one question for output may wait: then it is asked anew.
-const WAIT_MS: u32 = 30_000;
+use crate::cli::log_lines::{LineStyle, Lines, Sink, WAIT_MS};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

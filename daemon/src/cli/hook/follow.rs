@@ -12,13 +12,10 @@ use burrow_protocol::hooks::{AwaitHooksParams, HookStatus, ListRunsParams, LogPi
 use burrow_protocol::methods::{HooksAwait, HooksReadLog, HooksRuns};
 use camino::Utf8Path;
 
-use crate::cli::log_lines::{LineStyle, Lines, Sink};
+use crate::cli::log_lines::{LineStyle, Lines, Sink, WAIT_MS};
 use crate::cli::printer::{self, Printer};
 use crate::client::{Client, ClientError};
 use crate::coded::Coded;
-
-/// How long one question for output may wait: then it is asked anew.
-const WAIT_MS: u32 = 30_000;
 
 /// Prints the output of `runs`, one run after another, until all have ended or were held back. Answers with how every hook
 /// of the workspace stands then.
