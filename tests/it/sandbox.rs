@@ -30,7 +30,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use leftovers::Process;
+pub(crate) use leftovers::Process;
 use ports::PortBlock;
 use watchdog::Watchdog;
 

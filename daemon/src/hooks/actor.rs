@@ -44,7 +44,7 @@ impl HooksActor {
             let input = tokio::select! {
                 // Whoever asks has changed files before: what was read of them counts for his request.
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return engine.let_begin(&mut reports).await,
                 () = engine.show_is_due() => {
                     engine.show();
                     continue;

@@ -97,6 +97,8 @@ pub(super) struct Engine {
     cancels: BTreeMap<(RunId, String), watch::Sender<u32>>,
     /// One for each command that writes.
     outputs: BTreeMap<(RunId, String), watch::Receiver<u64>>,
+    /// Commands that are being started: nothing of them may be on disk yet.
+    beginning: BTreeSet<(RunId, String)>,
     /// Shims that wait for their command's turn.
     spares: BTreeMap<(RunId, String), Spare>,
     /// Home directories in which a Dev Containers tool may leave its markers: all that callers have named.
@@ -144,6 +146,7 @@ impl Engine {
             reports,
             cancels: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            beginning: BTreeSet::new(),
             spares: BTreeMap::new(),
             homes: BTreeSet::new(),
             unfinished: BTreeSet::new(),
@@ -331,7 +334,9 @@ impl Engine {
     async fn report(&mut self, report: Report) {
         match report {
             Report::Started { run, command, output } => {
-                self.outputs.insert((run, command), output);
+                let key = (run, command);
+                self.beginning.remove(&key);
+                self.outputs.insert(key, output);
             }
             Report::Ready { run, command } => {
                 tracing::info!(%run, command, "a service is ready");
@@ -368,6 +373,7 @@ impl Engine {
     fn take_end(&mut self, run: RunId, command: &str, end: CommandEnd) -> Option<Ended> {
         tracing::info!(%run, command, fate = ?end.fate.state(), "a command ended");
         let key = (run, command.to_owned());
+        self.beginning.remove(&key);
         self.outputs.remove(&key);
         self.cancels.remove(&key);
         self.machine.ended(run, command, end)

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::{SOON, find_hook, hook, kill, sandbox, up};
-use crate::sandbox::{Sandbox, eventually};
+use crate::sandbox::{Process, Sandbox, eventually};
 
 /// Writes its process id, says so, and goes on until it is told to end.
 const SERVE: &str = "echo $$ >> pids; echo $WORD >> words; echo listening; while :; do sleep 0.01; done";
@@ -133,6 +133,12 @@ fn pause_of_a_service_outlives_the_daemon() {
         if handed_over {
             sandbox.burrow(["restart"]).exits(0);
         } else {
+            // One that is killed before its shim knows the command takes the caller's environment with it.
+            eventually("the pause has begun", SOON, || {
+                let processes = sandbox.processes();
+                let pauses = |process: &Process| process.command.starts_with("/proc/self/exe after 4000 ");
+                if processes.iter().any(pauses) { Ok(()) } else { Err(format!("{processes:?}")) }
+            });
             sandbox.kill_daemon();
         }
         let fourth = wait_for_starts(&sandbox, 4);

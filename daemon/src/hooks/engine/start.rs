@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::Engine;
 use crate::coded::{Coded, with_causes};
@@ -17,6 +18,10 @@ use crate::hooks::messages::Report;
 use crate::hooks::record::RunId;
 use crate::model::ProgressStep;
 use crate::process::{self, Spare};
+
+/// How long a daemon that ends waits for the commands that it is starting. A shim is up in milliseconds; what takes longer
+/// is the user's shell, whose environment a command waits for.
+const BEGIN_LIMIT: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Writes a run down; its commands are started after that. Their shims come up while that is synced.
@@ -72,6 +77,25 @@ impl Engine {
         }
     }
 
+    /// Waits for the commands that are being started, so that the next daemon finds them: what they need of their caller's
+    /// environment is known to this one alone.
+    pub(in super::super) async fn let_begin(&mut self, reports: &mut mpsc::Receiver<Report>) {
+        let begun = async {
+            while !self.beginning.is_empty() {
+                match reports.recv().await {
+                    Some(Report::Started { run, command, .. } | Report::Ended { run, command, .. }) => {
+                        self.beginning.remove(&(run, command));
+                    }
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        if tokio::time::timeout(BEGIN_LIMIT, begun).await.is_err() {
+            tracing::warn!(left = self.beginning.len(), "commands that were being started are left to the next daemon");
+        }
+    }
+
     async fn launch(&mut self, Launch { job, command, start, again, is_ready, pause }: Launch) {
         let (run, name) = (job.run, command.name.clone());
         if let Some(again) = again {
@@ -88,6 +112,7 @@ impl Engine {
         let spare = self.spares.remove(&(run, name.clone())).filter(|_| start == 1);
         let folder = self.journal.runs().command(run, &name, start);
         let is_checked = command.background && !is_ready;
+        self.beginning.insert((run, name.clone()));
         let preparation = self.preparation(job, command, folder, is_checked);
         self.follow(run, name, |mut cancels| async move {
             let prepared = tokio::select! {
