@@ -158,9 +158,9 @@ fn a_second_daemon_refuses() {
     assert_eq!(sandbox.status().pid, first);
 }
 
-/// A daemon of a lower version gives way to an editor's binary, but not in the middle of a debug session.
+/// A daemon of a lower version gives way to an editor's binary, but not in the middle of a debug session or of a hook.
 #[test]
-fn an_older_daemon_gives_way_while_no_debug_session_runs() {
+fn an_older_daemon_gives_way_while_nobody_needs_it() {
     let sandbox = Sandbox::new();
     let first = told_pid(&sandbox.burrow(["start", "--json"]).exits(0));
     say_version(&sandbox, "0.0.1");
@@ -173,7 +173,14 @@ fn an_older_daemon_gives_way_while_no_debug_session_runs() {
     assert_eq!(told_pid(&kept), first);
     assert!(kept.stderr().contains("burrow restart"), "{}", kept.whole());
 
+    let hook = sandbox.spawn(["hook", "exec", "postCreate", "--", "sh", "-c", "echo runs; sleep 300"]);
+    hook.wait_for_stdout("runs");
     sandbox.burrow(["debug", "release", lease["id"].as_str().unwrap()]).exits(0);
+    let kept = sandbox.burrow(["start", "--unless-stopped", "--json"]).exits(0);
+    assert_eq!((told_pid(&kept), &kept.json()["outdated"]), (first, &true.into()), "a hook is in flight");
+
+    sandbox.burrow(["hook", "cancel", "postCreate"]).exits(0);
+    hook.finish().exits(130);
     let replaced = sandbox.burrow(["start", "--unless-stopped", "--json"]).exits(0);
     assert_eq!(replaced.json()["outdated"], false, "{}", replaced.whole());
     assert_ne!(told_pid(&replaced), first);

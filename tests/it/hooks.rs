@@ -4,6 +4,7 @@ mod commands; // named commands: order, failures, retries, timeouts
 mod once; // what is done, over restarts and edits
 mod services; // background commands
 mod startup; // what a window starts by being there
+mod watching; // who waits while the daemon is replaced
 mod within; // a command of a hook that asks for hooks
 
 use std::time::Duration;
@@ -265,8 +266,10 @@ fn daemon_killed_in_the_middle_of_a_hook() {
         let sandbox = sandbox().hook("postCreate", HELD).hook("postStart", "echo x >> started");
         let client = sandbox.spawn(["up"]);
         wait_for_file(&sandbox, "runs");
-        sandbox.kill_daemon();
+        // It would start the next daemon, and see the hook through.
+        client.terminate();
         client.finish();
+        sandbox.kill_daemon();
         if released_while_dead {
             sandbox.change("go", "");
         } else {

@@ -235,7 +235,7 @@ export class Daemon implements vscode.Disposable {
   }
 
   private async offerNewer(): Promise<void> {
-    const message = `This extension has a newer Burrow, ${this.version}. The daemon that runs is older, and goes on while a debug session does.`;
+    const message = `This extension has a newer Burrow, ${this.version}. The daemon that runs is older, and goes on while a debug session or a hook does.`;
     if ((await vscode.window.showInformationMessage(message, "Restart Daemon")) !== undefined) {
       await this.restart().catch((error: unknown) => showError(error, this.output));
     }

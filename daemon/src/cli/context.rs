@@ -80,9 +80,11 @@ impl Context {
         match start {
             Start::Never => self.finder.connect(options, root).await,
             Start::IfNeeded => match self.finder.connect(options.clone(), root).await {
-                Err(ClientError::NotRunning { .. }) if self.is_stopped() => Err(ClientError::Stopped),
                 // A connection that breaks at once is one to a daemon that is just ending.
                 Err(ClientError::NotRunning { .. } | ClientError::Connection { .. }) => {
+                    if self.is_stopped() {
+                        return Err(ClientError::Stopped);
+                    }
                     self.finder.connect_or_start(options, root, false).await
                 }
                 other => other,

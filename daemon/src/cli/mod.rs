@@ -4,6 +4,7 @@
 
 mod context; // what every subcommand needs: printer, workspace, connection
 mod exit; // exit codes
+mod link; // a connection that outlives the daemon
 mod log_lines; // output of commands, line by line
 mod printer; // stdout and stderr
 

@@ -1,7 +1,7 @@
 //! `burrow start`: a daemon runs afterwards.
 
 use anyhow::Result;
-use burrow_protocol::methods::{ModelStatus, NoParams, StopParams};
+use burrow_protocol::methods::StopParams;
 use serde_json::json;
 
 use super::context::{Context, Start};
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let mut client = context.connect_unbound(start).await?;
     let mut outdated = context.finder().gives_way(&[Standing::Newer])?;
     // `start` has replaced it already, where it could.
-    if outdated && args.unless_stopped && client.call::<ModelStatus>(NoParams {}).await?.leases.is_empty() {
+    if outdated && args.unless_stopped && client.may_be_replaced().await? {
         client.stop(StopParams { hooks: false, restart: true }).await?;
         client = context.connect_unbound(start).await?;
         outdated = context.finder().gives_way(&[Standing::Newer])?;
@@ -37,7 +37,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         context.printer.data(&format!("burrow runs: pid {pid}"));
     }
     if outdated {
-        context.printer.note("note: an older daemon goes on while a debug session runs; `burrow restart` replaces it");
+        context
+            .printer
+            .note("note: an older daemon goes on while a debug session or a hook runs; `burrow restart` replaces it");
     }
     Ok(ExitStatus::Success)
 }

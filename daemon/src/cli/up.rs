@@ -1,6 +1,7 @@
 //! `burrow up`: the main job. Starts the daemon if need be, brings the tools in order, runs the hooks that are due, and
 //! says what is ready.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use burrow_protocol::toolchain::{OperationResult, RepairParams};
 use super::context::{Context, Start};
 use super::exit::{ExitStatus, Told};
 use super::hook::follow::follow;
+use super::link::Link;
 use super::log_lines::Sink;
 use super::printer::{Printer, Style};
 use super::status::render_reasons;
@@ -53,10 +55,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let tools = repair(&mut client, context, args.locked).await?;
     let with_tools = started.elapsed();
 
-    let hooks = if args.only.is_none() { run_hooks(&client, context).await? } else { 0 };
+    let link = Link::over(context, client);
+    let hooks = if args.only.is_none() { run_hooks(&link, context).await? } else { 0 };
     let with_hooks = started.elapsed();
 
-    let workspace = workspace_status(&client, context).await?;
+    let workspace = workspace_status(&link, context).await?;
     // Hooks that are due are no news to who asked for the tools alone.
     let attention = tools.is_err() || (args.only.is_none() && workspace.state == WorkspaceState::Attention);
     let status = if attention { ExitStatus::Attention } else { ExitStatus::Success };
@@ -93,16 +96,24 @@ async fn repair(client: &mut Client, context: &Context, locked: bool) -> Result<
 }
 
 /// Runs what is due, and answers with the number of runs.
-async fn run_hooks(client: &Client, context: &Context) -> Result<usize> {
-    let params = UpHooksParams { workspace: context.workspace().to_string() };
-    let StartedHooks { runs, notes } = client.call::<HooksUp>(params).await?;
-    notes.iter().for_each(|note| context.printer.note(note));
-    follow(client, context.workspace(), &runs, context.printer, Sink::Notes).await?;
-    Ok(runs.len())
+async fn run_hooks(link: &Link<'_>, context: &Context) -> Result<usize> {
+    let mut all = BTreeSet::new();
+    loop {
+        let renewals = link.renewals();
+        let params = UpHooksParams { workspace: context.workspace().to_string() };
+        let StartedHooks { runs, notes } = link.ask::<HooksUp>(params).await?;
+        notes.iter().for_each(|note| context.printer.note(note));
+        follow(link, context.workspace(), &runs, context.printer, Sink::Notes).await?;
+        all.extend(runs);
+        // What had not begun in a daemon that ended is still due.
+        if link.renewals() == renewals {
+            return Ok(all.len());
+        }
+    }
 }
 
-async fn workspace_status(client: &Client, context: &Context) -> Result<WorkspaceStatus> {
-    let status = client.call::<ModelStatus>(NoParams {}).await?;
+async fn workspace_status(link: &Link<'_>, context: &Context) -> Result<WorkspaceStatus> {
+    let status = link.ask::<ModelStatus>(NoParams {}).await?;
     let path = context.workspace().as_str();
     status.workspaces.into_iter().find(|workspace| workspace.path == path).ok_or_else(|| {
         Told(ErrorData::new(ErrorCode::WorkspaceUnknown, format!("the daemon does not know {path}"), None)).into()

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use burrow_protocol::error::{ErrorCode, ErrorData};
 use burrow_protocol::framing::{self, Header};
-use burrow_protocol::methods::{DaemonStop, Method, StopParams};
+use burrow_protocol::hooks::HookState;
+use burrow_protocol::methods::{DaemonStop, Method, ModelStatus, NoParams, StopParams};
 use burrow_protocol::session::{ClientOptions, ServerDetails};
 use camino::Utf8Path;
 use serde_json::{Value, json};
@@ -129,6 +130,16 @@ impl Client {
             }
         };
         serde_json::from_value(answer).map_err(|error| broken(&format!("answer of {}: {error}", M::NAME)))
+    }
+
+    /// Whether another daemon may take its place unasked: no debug session is open, and no hook is in flight.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn may_be_replaced(&self) -> Result<bool, ClientError> {
+        let status = self.call::<ModelStatus>(NoParams {}).await?;
+        let mut hooks = status.workspaces.iter().flat_map(|workspace| &workspace.hooks);
+        Ok(status.leases.is_empty() && hooks.all(|hook| hook.state != HookState::Running))
     }
 
     /// Asks the daemon to end, and returns once its process has.

@@ -9,7 +9,7 @@ use crate::toolchain::ModuleVersion;
 pub enum Standing {
     /// The daemon is of this very build.
     Same,
-    /// This binary's version is the higher one: the daemon gives way while no debug session runs.
+    /// This binary's version is the higher one: the daemon gives way while no debug session runs and no hook.
     Newer,
     /// The daemon's version is the higher one: it stays. An old binary on `PATH` and a new one in an editor's extension
     /// would else replace each other's daemons without end.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use burrow_protocol::error::ErrorData;
-use burrow_protocol::methods::{ModelStatus, NoParams, StopParams};
+use burrow_protocol::methods::StopParams;
 use burrow_protocol::session::{ClientOptions, Rendezvous};
 use camino::Utf8Path;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -35,7 +35,7 @@ impl Finder {
     }
 
     /// Connects to the daemon, starting it where none runs. With `replace`, one of another build is restarted first,
-    /// unless it is of a higher version or a debug session runs.
+    /// unless it is of a higher version, a debug session runs or a hook is in flight.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -50,7 +50,7 @@ impl Finder {
         while Instant::now() < deadline {
             match self.connect(options.clone(), root).await {
                 Ok(client) if replace && self.gives_way(&[Standing::Newer, Standing::Rebuilt])? => {
-                    if !client.call::<ModelStatus>(NoParams {}).await?.leases.is_empty() {
+                    if !client.may_be_replaced().await? {
                         return Ok(client);
                     }
                     client.stop(StopParams { hooks: false, restart: true }).await?;

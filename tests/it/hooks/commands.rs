@@ -109,8 +109,9 @@ fn a_shim_ahead_of_its_turn_ends_with_the_daemon() {
         });
     };
     shims(2);
-    sandbox.kill_daemon();
+    client.terminate();
     client.finish();
+    sandbox.kill_daemon();
     shims(1);
     sandbox.burrow(["start"]).exits(0);
     sandbox.change("go", "");
@@ -179,8 +180,9 @@ fn daemon_killed_between_two_tries() {
         told if told == "starts again in 4 s, after exit code 9" => Ok(()),
         told => Err(told),
     });
-    sandbox.kill_daemon();
+    client.terminate();
     client.finish();
+    sandbox.kill_daemon();
     let failed = wait_for_state(&sandbox, HookName::PostCreate, HookState::Failed);
     assert_eq!((failed.attempt, sandbox.read("tries").as_deref()), (3, Some("x\nx\nx\n")));
     assert_eq!(failed.commands[0].reason.as_deref(), Some("exit code 9, 28 retries were not made"));
@@ -195,8 +197,9 @@ fn daemon_killed_during_a_try() {
     command.env("WORD", "of-the-caller");
     let client = sandbox.start(command);
     wait_for_file(&sandbox, "tries");
-    sandbox.kill_daemon();
+    client.terminate();
     client.finish();
+    sandbox.kill_daemon();
     wait_for_state(&sandbox, HookName::PostCreate, HookState::Running);
     sandbox.change("go", "");
     wait_for_state(&sandbox, HookName::PostCreate, HookState::Succeeded);

@@ -1,6 +1,6 @@
 //! `burrow hook await`: for scripts, tasks and editors that need a hook to be done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use burrow_protocol::hooks::{AwaitHooksParams, HookName};
@@ -9,6 +9,7 @@ use burrow_protocol::methods::HooksAwait;
 use super::render;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::cli::link::Link;
 use crate::duration;
 
 #[derive(Debug, clap::Args)]
@@ -22,10 +23,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
-    let timeout_ms = args.timeout.map(duration::to_millis);
-    let params = AwaitHooksParams { workspace: context.workspace().to_string(), hook: args.hook, timeout_ms };
-    let mut report = client.call::<HooksAwait>(params).await?;
+    let link = Link::open(context, Start::IfNeeded).await?;
+    let began = Instant::now();
+    let params = || AwaitHooksParams {
+        workspace: context.workspace().to_string(),
+        hook: args.hook,
+        timeout_ms: args.timeout.map(|limit| duration::to_millis(limit.saturating_sub(began.elapsed()))),
+    };
+    let mut report = link.ask_with::<HooksAwait>(params).await?;
     report.hooks.retain(|hook| args.hook.is_none_or(|name| hook.name == name));
     let printer = context.printer;
     if printer.is_json() {

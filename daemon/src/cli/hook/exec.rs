@@ -5,12 +5,13 @@ use burrow_protocol::hooks::{CancelRunParams, ExecHookParams, StartedHooks};
 use burrow_protocol::methods::{HooksCancel, HooksExec};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::follow::follow;
 use super::render;
-use super::run::show;
+use super::run::{show, sink};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
-use crate::client::Client;
+use crate::cli::link::Link;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -23,8 +24,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
-    let StartedHooks { runs, .. } = client
+    let link = Link::open(context, Start::IfNeeded).await?;
+    let StartedHooks { runs, .. } = link
         .call::<HooksExec>(ExecHookParams {
             workspace: context.workspace().to_string(),
             hook: args.target.hook,
@@ -34,15 +35,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         })
         .await?;
     let hooks = tokio::select! {
-        hooks = show(&client, context, &runs, &args.target) => hooks?,
-        never = cancel_on_signal(&client, context, &runs) => match never {},
+        hooks = follow(&link, context.workspace(), &runs, context.printer, sink(context)) => hooks?,
+        never = cancel_on_signal(&link, context, &runs) => match never {},
     };
+    let hooks = show(context, hooks, &runs, &args.target);
     Ok(render::child_status(&hooks, &runs))
 }
 
 /// The first Ctrl-C asks the command to end, the second kills it; its end is then told as any other. TERM and HUP do the same:
 /// the command is no child of ours, and would go on without whoever asked for it.
-async fn cancel_on_signal(client: &Client, context: &Context, runs: &[String]) -> std::convert::Infallible {
+async fn cancel_on_signal(link: &Link<'_>, context: &Context, runs: &[String]) -> std::convert::Infallible {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds else { return std::future::pending().await };
     loop {
@@ -54,7 +56,7 @@ async fn cancel_on_signal(client: &Client, context: &Context, runs: &[String]) -
         for run in runs {
             let params =
                 CancelRunParams { workspace: context.workspace().to_string(), run_id: run.clone(), command: None };
-            if let Err(error) = client.call::<HooksCancel>(params).await {
+            if let Err(error) = link.ask::<HooksCancel>(params).await {
                 context.printer.error(&error.data());
             }
         }

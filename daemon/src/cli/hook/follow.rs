@@ -12,15 +12,16 @@ use burrow_protocol::hooks::{AwaitHooksParams, HookStatus, ListRunsParams, LogPi
 use burrow_protocol::methods::{HooksAwait, HooksReadLog, HooksRuns};
 use camino::Utf8Path;
 
+use crate::cli::link::Link;
 use crate::cli::log_lines::{LineStyle, Lines, Sink, WAIT_MS};
 use crate::cli::printer::{self, Printer};
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 use crate::coded::Coded;
 
 /// Prints the output of `runs`, one run after another, until all have ended or were held back. Answers with how every hook
 /// of the workspace stands then.
 pub(crate) async fn follow(
-    client: &Client,
+    link: &Link<'_>,
     workspace: &Utf8Path,
     runs: &[String],
     printer: Printer,
@@ -28,19 +29,19 @@ pub(crate) async fn follow(
 ) -> Result<Vec<HookStatus>, ClientError> {
     let style = LineStyle { printer, sink, times: false };
     for run in runs {
-        let listed = client.call::<HooksRuns>(ListRunsParams { workspace: workspace.to_string(), hook: None }).await?;
+        let listed = link.ask::<HooksRuns>(ListRunsParams { workspace: workspace.to_string(), hook: None }).await?;
         // One that is not listed was held back by what ran before it.
         if let Some(summary) = listed.runs.iter().find(|summary| summary.run_id == *run) {
-            follow_run(client, workspace, summary, style, true).await?;
+            follow_run(link, workspace, summary, style, true).await?;
         }
     }
     let now = AwaitHooksParams { workspace: workspace.to_string(), hook: None, timeout_ms: Some(0) };
-    Ok(client.call::<HooksAwait>(now).await?.hooks)
+    Ok(link.ask::<HooksAwait>(now).await?.hooks)
 }
 
 /// Prints the output of one run until it has ended; with `until_ready` a service that is ready is followed no further.
 pub(super) async fn follow_run(
-    client: &Client,
+    link: &Link<'_>,
     workspace: &Utf8Path,
     run: &RunSummary,
     style: LineStyle,
@@ -49,7 +50,7 @@ pub(super) async fn follow_run(
     let commands = run.commands.iter().map(|command| async {
         let mut lines = lines_of(run, command, style);
         let mut tail = Tail::new(workspace, &run.run_id, command, until_ready);
-        while let Some(piece) = tail.next(client, WAIT_MS).await? {
+        while let Some(piece) = tail.next(link, WAIT_MS).await? {
             lines.print(&piece);
         }
         lines.finish();
@@ -80,12 +81,12 @@ impl Tail {
     }
 
     /// The next piece, waited for up to `wait_ms`: it is empty where there was none in time. None at the end.
-    pub(super) async fn next(&mut self, client: &Client, wait_ms: u32) -> Result<Option<LogPiece>, ClientError> {
+    pub(super) async fn next(&mut self, link: &Link<'_>, wait_ms: u32) -> Result<Option<LogPiece>, ClientError> {
         if self.ended {
             return Ok(None);
         }
         self.params.wait_ms = wait_ms;
-        let piece = match client.call::<HooksReadLog>(self.params.clone()).await {
+        let piece = match link.ask::<HooksReadLog>(self.params.clone()).await {
             Ok(piece) => piece,
             // It was queued, and then held back.
             Err(error) if error.code() == ErrorCode::RunUnknown => return Ok(None),

@@ -12,8 +12,9 @@ use super::follow::{Tail, follow_run, lines_of};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
+use crate::cli::link::Link;
 use crate::cli::log_lines::{LineStyle, Lines, Sink};
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,9 +33,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
+    let link = Link::open(context, Start::IfNeeded).await?;
     let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
-    let listed = client.call::<HooksRuns>(params).await?;
+    let listed = link.ask::<HooksRuns>(params).await?;
     let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
     let style = LineStyle { printer: context.printer, sink: Sink::Streams, times: args.times };
     let not_run = not_run(&args, &run);
@@ -43,9 +44,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     } else if let Some(told) = not_run.filter(|_| !args.follow) {
         return Err(told.into());
     } else if args.follow {
-        follow_run(&client, context.workspace(), &run, style, false).await?;
+        follow_run(&link, context.workspace(), &run, style, false).await?;
     } else {
-        print(&client, context, &run, style).await?;
+        print(&link, context, &run, style).await?;
     }
     Ok(ExitStatus::Success)
 }
@@ -93,9 +94,9 @@ struct Source {
 }
 
 impl Source {
-    async fn fill(&mut self, client: &Client) -> Result<(), ClientError> {
+    async fn fill(&mut self, link: &Link<'_>) -> Result<(), ClientError> {
         while self.reads.is_empty() && !self.exhausted {
-            match self.tail.next(client, 0).await? {
+            match self.tail.next(link, 0).await? {
                 Some(piece) if !piece.reads.is_empty() || piece.cut.get() > 0 => {
                     self.lines.tell_cut(&piece);
                     self.reads.extend(piece.reads);
@@ -110,7 +111,7 @@ impl Source {
 }
 
 /// Prints what there is, the commands' output merged by time.
-async fn print(client: &Client, context: &Context, run: &RunSummary, style: LineStyle) -> Result<()> {
+async fn print(link: &Link<'_>, context: &Context, run: &RunSummary, style: LineStyle) -> Result<()> {
     let mut sources: Vec<_> = run
         .commands
         .iter()
@@ -124,7 +125,7 @@ async fn print(client: &Client, context: &Context, run: &RunSummary, style: Line
     let mut silent = true;
     loop {
         for source in &mut sources {
-            source.fill(client).await?;
+            source.fill(link).await?;
         }
         let time = |source: &Source| source.reads.front().and_then(|read| read.time.parse::<Timestamp>().ok());
         let oldest = sources.iter_mut().filter(|source| !source.reads.is_empty()).min_by_key(|source| time(source));

@@ -9,6 +9,7 @@ use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::cli::link::Link;
 use crate::cli::log_lines::Sink;
 
 #[derive(Debug, clap::Args)]
@@ -19,14 +20,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
+    let link = Link::open(context, Start::IfNeeded).await?;
     let (hook, command) = args.target.clone().map(|target| (target.hook, target.command)).unzip();
     let params = RetryHookParams { workspace: context.workspace().to_string(), hook, command: command.flatten() };
-    let StartedHooks { runs, notes } = client.call::<HooksRetry>(params).await?;
+    let StartedHooks { runs, notes } = link.call::<HooksRetry>(params).await?;
 
     let printer = context.printer;
     notes.iter().for_each(|note| printer.note(note));
-    let hooks = follow(&client, context.workspace(), &runs, printer, Sink::Notes).await?;
+    let hooks = follow(&link, context.workspace(), &runs, printer, Sink::Notes).await?;
     let is_target = |hook: &&HookStatus| match &args.target {
         Some(target) => hook.name == target.hook,
         None => hook.run_id.as_ref().is_some_and(|run| runs.contains(run)),

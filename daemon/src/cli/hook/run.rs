@@ -9,8 +9,8 @@ use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
+use crate::cli::link::Link;
 use crate::cli::log_lines::Sink;
-use crate::client::Client;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,39 +26,46 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
-    let client = context.connect(Start::IfNeeded).await?;
+    let link = Link::open(context, Start::IfNeeded).await?;
     let origin = args.origin.as_deref().map(|origin| match origin {
         "burrow" => HookOrigin::Burrow,
         _ => HookOrigin::Devcontainer,
     });
-    let StartedHooks { runs, notes } = client
-        .call::<HooksRun>(RunHookParams {
-            workspace: context.workspace().to_string(),
-            hook: args.target.hook,
-            command: args.target.command.clone(),
-            again: args.again,
-            origin,
-        })
-        .await?;
+    let params = RunHookParams {
+        workspace: context.workspace().to_string(),
+        hook: args.target.hook,
+        command: args.target.command.clone(),
+        again: args.again,
+        origin,
+    };
+    let StartedHooks { mut runs, notes } = link.call::<HooksRun>(params.clone()).await?;
     notes.iter().for_each(|note| context.printer.note(note));
     if runs.is_empty() && !notes.is_empty() {
         // It is a part of what it asks for, or comes before it.
         return Ok(ExitStatus::Success);
     }
-    let hooks = show(&client, context, &runs, &args.target).await?;
+    let sink = sink(context);
+    let mut hooks = follow(&link, context.workspace(), &runs, context.printer, sink).await?;
+    // What had not begun in a daemon that ended is known to nobody but us.
+    let mut renewals = 0;
+    while link.renewals() > renewals {
+        renewals = link.renewals();
+        let rest = link.ask::<HooksRun>(RunHookParams { again: false, ..params.clone() }).await?.runs;
+        hooks = follow(&link, context.workspace(), &rest, context.printer, sink).await?;
+        runs.extend(rest);
+    }
+    let hooks = show(context, hooks, &runs, &args.target);
     Ok(if runs.is_empty() { render::attention(&hooks) } else { render::child_status(&hooks, &runs) })
 }
 
-/// Follows `runs` and tells how the hooks of `target` stand then; these are the answer.
-pub(super) async fn show(
-    client: &Client,
-    context: &Context,
-    runs: &[String],
-    target: &Target,
-) -> Result<Vec<HookStatus>> {
+/// Where the output goes of a hook that stands for its caller's command.
+pub(super) const fn sink(context: &Context) -> Sink {
+    if context.printer.is_json() { Sink::Notes } else { Sink::Streams }
+}
+
+/// Tells how the hooks of `target` stand after `runs`; these are the answer.
+pub(super) fn show(context: &Context, mut hooks: Vec<HookStatus>, runs: &[String], target: &Target) -> Vec<HookStatus> {
     let printer = context.printer;
-    let sink = if printer.is_json() { Sink::Notes } else { Sink::Streams };
-    let mut hooks = follow(client, context.workspace(), runs, printer, sink).await?;
     hooks.retain(|hook| hook.name == target.hook);
     if printer.is_json() {
         printer.json(&hooks);
@@ -72,5 +79,5 @@ pub(super) async fn show(
         let told = hooks.iter().filter(|hook| render::needs_attention(hook.state));
         told.for_each(|hook| printer.note(&render::line(printer, hook)));
     }
-    Ok(hooks)
+    hooks
 }
