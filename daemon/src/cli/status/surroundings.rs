@@ -30,15 +30,32 @@ pub(super) fn lines(printer: Printer, status: &Status) -> String {
 /// Which debug ports the host has published, where that is known.
 fn published(status: &Status) -> String {
     let Surroundings { known_by: KnownBy::Engine, published, .. } = &status.surroundings else { return String::new() };
-    let is_debug = |port: &&PublishedPort| status.ports.iter().any(|own| own.port == port.port);
-    let found: Vec<_> = published.iter().filter(is_debug).collect();
-    let Some(first) = found.first() else { return "  no debug port is published".to_owned() };
-    let alike = found.iter().all(|port| port.host_port == port.port && port.host_address == first.host_address);
-    if alike && found.len() == status.ports.len() {
-        return format!("  debug ports published on {}", first.host_address);
+    // One port may be published on several addresses: mostly on those of IPv4 and of IPv6.
+    let found: Vec<(u16, Vec<&PublishedPort>)> = status
+        .ports
+        .iter()
+        .map(|own| (own.port, published.iter().filter(|port| port.port == own.port).collect::<Vec<_>>()))
+        .filter(|(_, places)| !places.is_empty())
+        .collect();
+    let Some((_, first)) = found.first() else { return "  no debug port is published".to_owned() };
+    let addresses = |places: &[&PublishedPort]| places.iter().map(|place| address(place)).collect::<Vec<_>>();
+    let alike = found.len() == status.ports.len()
+        && found.iter().all(|(port, places)| {
+            places.iter().all(|place| place.host_port == *port) && addresses(places) == addresses(first)
+        });
+    if alike {
+        return format!("  debug ports published on {}", addresses(first).join(" and "));
     }
-    let each = |port: &&PublishedPort| format!("{} on {}:{}", port.port, port.host_address, port.host_port);
+    let each = |(port, places): &(u16, Vec<&PublishedPort>)| {
+        let places: Vec<_> = places.iter().map(|place| format!("{}:{}", address(place), place.host_port)).collect();
+        format!("{port} on {}", places.join(" and "))
+    };
     format!("  published: {}", found.iter().map(each).collect::<Vec<_>>().join(", "))
+}
+
+/// As it stands before a port.
+fn address(place: &PublishedPort) -> String {
+    if place.host_address.contains(':') { format!("[{}]", place.host_address) } else { place.host_address.clone() }
 }
 
 #[cfg(test)]
@@ -61,6 +78,23 @@ mod tests {
                 vec![port(40000, "127.0.0.1", 40000), port(40001, "127.0.0.1", 40001)],
                 "  debug ports published on 127.0.0.1",
                 "all, as they are",
+            ),
+            (
+                KnownBy::Engine,
+                vec![
+                    port(40000, "0.0.0.0", 40000),
+                    port(40000, "::", 40000),
+                    port(40001, "0.0.0.0", 40001),
+                    port(40001, "::", 40001),
+                ],
+                "  debug ports published on 0.0.0.0 and [::]",
+                "as `-p 40000-40001:40000-40001` makes them",
+            ),
+            (
+                KnownBy::Engine,
+                vec![port(40000, "0.0.0.0", 40000), port(40001, "0.0.0.0", 40001), port(40001, "::1", 50001)],
+                "  published: 40000 on 0.0.0.0:40000, 40001 on 0.0.0.0:40001 and [::1]:50001",
+                "one of them elsewhere too",
             ),
             (
                 KnownBy::Engine,
