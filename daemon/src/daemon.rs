@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use burrow_protocol::PROTOCOL_VERSION;
 use burrow_protocol::methods::StopParams;
-use burrow_protocol::model::ContainerStatus;
+use burrow_protocol::model::{ContainerKind, ContainerStatus, KnownBy};
 use burrow_protocol::session::Rendezvous;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,6 +51,12 @@ const SERVICES_END: Duration = Duration::from_secs(5);
 
 /// How often the state directory is looked for.
 const LOOK_AT_STATE: Duration = Duration::from_secs(5);
+
+/// How often the container's surroundings are looked at, where they may be better the next time.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+
+/// How long after the daemon's start its engine's socket may appear: a container's own entrypoint puts it there.
+const ENGINE_APPEARS: Duration = Duration::from_secs(60);
 
 /// A state directory that this process has for itself. Made before any thread exists.
 #[derive(Debug)]
@@ -372,13 +378,27 @@ impl Core {
         self.cancel.cancel();
     }
 
-    /// Publishes what is around the container, once; a start waits for no engine.
+    /// Publishes what is around the container; a start waits for no engine. Looks again while something is wrong with it,
+    /// and until [`ENGINE_APPEARS`] is over while no engine has told of it.
     async fn look_around(self: Arc<Self>) {
-        if let Some(found) = self.cancel.run_until_cancelled(container::look_around(self.container.kind)).await {
-            for note in &found.notes {
+        if self.container.kind == ContainerKind::Host {
+            return;
+        }
+        let start = Instant::now();
+        let mut told = Vec::new();
+        loop {
+            let look = container::look_around(self.config.state.rendezvous());
+            let Some(found) = self.cancel.run_until_cancelled(look).await else { return };
+            for note in found.notes.iter().filter(|note| !told.contains(*note)) {
                 tracing::warn!(code = note.code, "{}", note.message);
             }
+            told.clone_from(&found.notes);
+            let is_known = found.known_by == KnownBy::Engine || start.elapsed() > ENGINE_APPEARS;
             self.model.surroundings(found);
+            let is_settled = is_known && told.is_empty();
+            if is_settled || timeout(LOOK_AROUND, self.cancel.cancelled()).await.is_ok() {
+                return;
+            }
         }
     }
 

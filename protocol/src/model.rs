@@ -43,7 +43,7 @@ wire! {
     pub struct Surroundings {
         /// Who told.
         pub known_by: KnownBy,
-        /// The container's id in its engine.
+        /// The container's id in its engine; none where only /proc told.
         pub engine_id: Option<String>,
         /// Its name there.
         pub name: Option<String>,

@@ -7,6 +7,7 @@ mod feature;
 mod image;
 mod plain;
 mod starts;
+mod surroundings;
 
 use devcontainer::DevContainer;
 use plain::PlainContainer;

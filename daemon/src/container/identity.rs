@@ -1,7 +1,7 @@
 //! The container's identity: a random id, bound to what a copy of the container does not share.
 //!
 //! A file in the container's layer is copied by `docker commit` and by snapshots, so the id alone proves nothing: it
-//! counts only together with what it was bound to.
+//! counts only together with what it was bound to. That has to last over a restart of the same container.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -17,9 +17,6 @@ use crate::durable::{self, DurableError, StateLayout};
 use crate::hex;
 
 const SCHEMA: u32 = 1;
-
-/// The number of the first pid namespace (`PROC_PID_INIT_INO` of the kernel): a container in it shares the machine's.
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Why the identity could not be established.
 #[derive(Debug, thiserror::Error)]
@@ -104,19 +101,21 @@ fn kind(mounts: &Mounts) -> ContainerKind {
         ContainerKind::Docker
     } else if Utf8Path::new("/run/.containerenv").exists() {
         ContainerKind::Podman
-    } else if mounts.root_is_overlay || mounts.container_id.is_some() {
+    } else if mounts.root_is_overlay || mounts.network_id.is_some() {
         ContainerKind::Container
     } else {
         ContainerKind::Host
     }
 }
 
+/// The layer differs in a copy on the same machine, also where both share a network and with it the id. The id differs in
+/// a copy on another machine, whose engine may have counted its layers to the same number.
 fn bound_to(mounts: &Mounts, state_dir: &Utf8Path) -> String {
-    if let Some(id) = &mounts.container_id {
-        return format!("container {id}");
-    }
-    if let Some(upper) = &mounts.upper_dir {
-        return format!("overlay {upper}");
+    let id = mounts.network_id.as_ref().map(|id| format!("container {id}"));
+    let layer = mounts.layer.as_ref().map(|layer| format!("layer {layer}"));
+    let all: Vec<_> = [id, layer].into_iter().flatten().collect();
+    if !all.is_empty() {
+        return all.join(", ");
     }
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let inode = state_dir.metadata().map(|metadata| metadata.ino()).unwrap_or_default();
@@ -124,14 +123,12 @@ fn bound_to(mounts: &Mounts, state_dir: &Utf8Path) -> String {
 }
 
 /// What stays the same for one start of the container: never a wall-clock boot time, which moves when the clock is set.
+/// In a pid namespace of the machine's, of another container's or of the pod's, the first process outlives this start.
 fn start_id(kind: ContainerKind) -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let start = if kind != ContainerKind::Host && shares_pid_namespace() { dev_birth() } else { init_start_ticks() };
-    hex::short_digest(&format!("{} {}", boot.trim(), start.unwrap_or_default()))
-}
-
-fn shares_pid_namespace() -> bool {
-    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() == FIRST_PID_NAMESPACE)
+    let init = init_start_ticks();
+    let dev = if kind == ContainerKind::Host { None } else { dev_birth() };
+    hex::short_digest(&format!("{} {} {}", boot.trim(), init.unwrap_or_default(), dev.unwrap_or_default()))
 }
 
 fn init_start_ticks() -> Option<String> {
@@ -162,7 +159,8 @@ fn random_id() -> std::io::Result<String> {
 mod tests {
     use camino::Utf8PathBuf;
 
-    use super::identify;
+    use super::super::mountinfo::Mounts;
+    use super::{bound_to, identify};
     use crate::durable::{StateLayout, read_json, replace_json};
 
     #[test]
@@ -175,5 +173,23 @@ mod tests {
         file.bound_to = "container of which this is a copy".into();
         replace_json(&state.identity(), &file).unwrap();
         assert_ne!(identify(&state).unwrap().id, first.id, "a copy is another container");
+    }
+
+    #[test]
+    fn what_a_copy_does_not_share() {
+        let mounts = |id: Option<&str>, layer: Option<&str>| Mounts {
+            network_id: id.map(str::to_owned),
+            layer: layer.map(str::to_owned),
+            root_is_overlay: layer.is_some(),
+        };
+        for (own, copy, why) in [
+            (mounts(Some("a"), Some("1/fs")), mounts(Some("b"), Some("2/fs")), "a copy"),
+            (mounts(Some("db"), Some("1/fs")), mounts(Some("db"), Some("2/fs")), "a copy in the same network"),
+            (mounts(Some("a"), Some("1/fs")), mounts(Some("b"), Some("1/fs")), "a copy on a machine that counts alike"),
+            (mounts(Some("a"), None), mounts(Some("b"), None), "a copy where the root is no overlay"),
+            (mounts(None, Some("1/fs")), mounts(None, Some("2/fs")), "a copy of which no engine tells"),
+        ] {
+            assert_ne!(bound_to(&own, "/".into()), bound_to(&copy, "/".into()), "{why}");
+        }
     }
 }

@@ -7,10 +7,11 @@ use super::host_paths::of_desktop;
 /// What binds an identity to this very container, and differs in a copy of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mounts {
-    /// The engine's id of the container, from the source of `/etc/hostname` or `/etc/hosts`.
-    pub(super) container_id: Option<String>,
-    /// The writable layer of the root file system, where it is an overlay.
-    pub(super) upper_dir: Option<String>,
+    /// The engine's id of the container whose `/etc/hostname` this one has, or else whose `/etc/hosts`: of itself, or of
+    /// the one whose network it shares.
+    pub(super) network_id: Option<String>,
+    /// The writable layer of the root file system, where it is an overlay: see [`layer`].
+    pub(super) layer: Option<String>,
     /// Whether the root file system is an overlay.
     pub(super) root_is_overlay: bool,
 }
@@ -18,22 +19,34 @@ pub(super) struct Mounts {
 /// Reads the whole file's text.
 pub(super) fn parse(text: &str) -> Mounts {
     let mut mounts = Mounts::default();
+    let mut id_of_hosts = None;
     for line in text.lines() {
         let Some((before, after)) = line.split_once(" - ") else { continue };
         let mut fields = before.split(' ').skip(3);
         let (Some(root), Some(target)) = (fields.next(), fields.next()) else { continue };
         let mut fields = after.split(' ');
         let (file_system, options) = (fields.next(), fields.nth(1));
-        if target == "/" && file_system == Some("overlay") {
-            mounts.root_is_overlay = true;
-            let upper = options.unwrap_or_default().split(',').find_map(|option| option.strip_prefix("upperdir="));
-            mounts.upper_dir = upper.map(str::to_owned);
-        }
-        if matches!(target, "/etc/hostname" | "/etc/hosts") {
-            mounts.container_id = mounts.container_id.or_else(|| container_id(root));
+        match target {
+            "/" if file_system == Some("overlay") => {
+                mounts.root_is_overlay = true;
+                let upper = options.unwrap_or_default().split(',').find_map(|option| option.strip_prefix("upperdir="));
+                mounts.layer = upper.and_then(|upper| layer(&unescaped(upper)));
+            }
+            "/etc/hostname" => mounts.network_id = container_id(root),
+            "/etc/hosts" => id_of_hosts = container_id(root),
+            _ => {}
         }
     }
+    mounts.network_id = mounts.network_id.or(id_of_hosts);
     mounts
+}
+
+/// The end of an overlay's upper directory, by which its engine tells layers apart: `ID/diff` or `NUMBER/fs`. What comes
+/// before is left out of long options, and changes when the engine's data moves. `None` where the path is no longer than that.
+pub(super) fn layer(upper_dir: &str) -> Option<String> {
+    let (before, name) = upper_dir.trim_end_matches('/').rsplit_once('/')?;
+    let id = before.rsplit('/').next().filter(|id| !id.is_empty())?;
+    Some(format!("{id}/{name}"))
 }
 
 /// The part of a path that is an id: 64 hexadecimal digits, as Docker, Podman and containerd write it.
@@ -95,7 +108,7 @@ fn unescaped(text: &str) -> String {
 mod tests {
     use burrow_protocol::model::{MountKind, MountStatus};
 
-    use super::{Mounts, host_mounts, parse};
+    use super::{Mounts, host_mounts, layer, parse};
 
     #[test]
     fn a_docker_container() {
@@ -104,12 +117,36 @@ mod tests {
             "610 500 0:52 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/var/lib/docker/overlay2/x/diff,workdir=/w\n\
              615 610 254:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n"
         );
-        let expected = Mounts {
-            container_id: Some(id),
-            upper_dir: Some("/var/lib/docker/overlay2/x/diff".into()),
-            root_is_overlay: true,
-        };
+        let expected = Mounts { network_id: Some(id), layer: Some("x/diff".into()), root_is_overlay: true };
         assert_eq!(parse(&text), expected);
+    }
+
+    /// Podman shares `/etc/hosts` with the network, and `/etc/hostname` with nobody.
+    #[test]
+    fn the_file_that_is_rather_ones_own_counts() {
+        let line = |id: &str, file: &str| format!("615 610 254:1 /c/{id}/{file} /etc/{file} rw - ext4 /dev/vda1 rw\n");
+        let (own, other) = ("a".repeat(64), "b".repeat(64));
+        for (text, expected, why) in [
+            (line(&other, "hosts") + &line(&own, "hostname"), Some(own.clone()), "whichever is mounted first"),
+            (line(&own, "hostname") + &line(&other, "hosts"), Some(own), "in the other order too"),
+            (line("pods", "hostname") + &line(&other, "hosts"), Some(other), "the one that has an id"),
+            (line("pods", "hosts"), None, "none has one"),
+        ] {
+            assert_eq!(parse(&text).network_id, expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_of_an_upper_directory_tells_layers_apart() {
+        for (upper_dir, expected, why) in [
+            ("/var/lib/docker/overlay2/x/diff", Some("x/diff"), "docker's own storage"),
+            ("x/diff", Some("x/diff"), "the same, with more lower layers than a page of options holds"),
+            ("/var/lib/containerd/overlayfs/snapshots/42/fs", Some("42/fs"), "containerd's"),
+            ("diff", None, "nothing tells it apart"),
+            ("/diff", None, "nor here"),
+        ] {
+            assert_eq!(layer(upper_dir).as_deref(), expected, "{why}");
+        }
     }
 
     #[test]

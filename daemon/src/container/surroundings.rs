@@ -1,49 +1,47 @@
 //! What is around the container: from its engine where its socket is here, else from `/proc` as far as that goes; and what
 //! is wrong with the folders that Burrow calls its own.
 //!
-//! Nothing here fails: what cannot be known is left out, with a word. Asked once a daemon, after it listens.
+//! Nothing here fails: what cannot be known is left out, with a word.
 
 use std::os::unix::fs::MetadataExt;
 
 use burrow_protocol::error::ErrorCode;
-use burrow_protocol::model::{ContainerKind, KnownBy, Reason, Surroundings};
+use burrow_protocol::model::{KnownBy, Reason, Surroundings};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::engine;
+use super::engine::{self, Own};
 use super::feature;
 use super::mountinfo;
 use crate::coded::Coded;
 use crate::process::user::User;
 
-/// Looks around.
-pub async fn look_around(kind: ContainerKind) -> Surroundings {
+/// Looks around, in a container. `own_file` lies in the state directory, and this daemon wrote it: by it the engine finds
+/// the container.
+pub async fn look_around(own_file: Utf8PathBuf) -> Surroundings {
     // A panic in there is a bug; a release build has aborted already.
-    let (own_id, mut found) = tokio::task::spawn_blocking(move || from_proc(kind))
+    let (own, mut found) = tokio::task::spawn_blocking(move || from_proc(own_file))
         .await
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    let Some(id) = own_id else { return found };
-    match engine::ask(&id).await {
-        Some(Ok(told)) => found = Surroundings { notes: found.notes, ..told },
-        Some(Err(error)) => found.notes.push(error.to_reason()),
-        None => {}
+    let Some(own) = own else { return found };
+    match engine::ask(&own).await {
+        Ok(Some(told)) => found = Surroundings { notes: found.notes, ..told },
+        Ok(None) => {}
+        Err(error) => found.notes.push(error.to_reason()),
     }
     found
 }
 
-fn from_proc(kind: ContainerKind) -> (Option<String>, Surroundings) {
-    if kind == ContainerKind::Host {
-        return (None, Surroundings::default());
-    }
+fn from_proc(own_file: Utf8PathBuf) -> (Option<Own>, Surroundings) {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let id = mountinfo::parse(&text).container_id;
+    let mounts = mountinfo::parse(&text);
+    let own = mounts.network_id.map(|network_id| Own { network_id, layer: mounts.layer, file: own_file });
     let found = Surroundings {
         known_by: KnownBy::Proc,
-        engine_id: id.clone(),
         mounts: mountinfo::host_mounts(&text),
         notes: ownership_notes(rustix::process::getuid().as_raw()),
         ..Surroundings::default()
     };
-    (id, found)
+    (own, found)
 }
 
 /// What of Burrow's own folders is not the user's.

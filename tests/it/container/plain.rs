@@ -30,10 +30,15 @@ impl PlainContainer {
         Self::run(sandbox, &options, &[&["entrypoint", "--"], command].concat())
     }
 
-    /// Another one with the same workspace; of a copy of this one (`docker commit`), or of the base image.
-    pub(crate) fn beside(&self, copy: bool) -> Self {
+    /// Another one with the same workspace and `options`; of a copy of this one (`docker commit`), or of the base image.
+    pub(crate) fn beside(&self, copy: bool, options: &[&str]) -> Self {
         let image = copy.then(|| docker_prints(["commit", &self.id]));
-        let id = create(&self.sandbox, &ENTRYPOINT, image.as_deref().unwrap_or(engine::IMAGE), &FOREVER);
+        let id = create(
+            &self.sandbox,
+            &[options, &ENTRYPOINT].concat(),
+            image.as_deref().unwrap_or(engine::IMAGE),
+            &FOREVER,
+        );
         Self { sandbox: Rc::clone(&self.sandbox), id, image }
     }
 

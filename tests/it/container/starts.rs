@@ -26,7 +26,7 @@ fn up(container: &PlainContainer) {
 }
 
 /// The container's identity, from the daemon that its entrypoint started.
-fn identity(container: &PlainContainer) -> Value {
+pub(super) fn identity(container: &PlainContainer) -> Value {
     eventually("the daemon is there", SOON, || {
         let run = container.exec_as("root", ["burrow", "status", "--json"]);
         if matches!(run.code(), 0 | 3) { Ok(run.json()["container"].clone()) } else { Err(run.whole()) }
@@ -48,25 +48,28 @@ fn a_start_is_a_start_and_a_copy_is_another_container() {
     up(&container);
     assert_eq!(counts(&container), [1, 2], "a restart");
 
-    let copy = container.beside(true);
+    let copy = container.beside(true, &[]);
     assert_ne!(identity(&copy)["id"], first["id"], "it has the first one's files, and is another");
     up(&copy);
     assert_eq!(counts(&copy), [2, 3], "a copy is a new container");
 
-    let other = container.beside(false);
+    let other = container.beside(false, &[]);
     up(&other);
     assert_eq!(counts(&other), [3, 4], "two containers on one workspace: each for itself");
     up(&container);
     assert_eq!(counts(&other), [3, 4], "and what one did changes nothing for the other");
 }
 
-/// The first process is the machine's there, and its start does not change with the container's.
+/// The first process is the machine's or another container's there, and its start does not change with this container's.
 #[test]
 #[ignore = "slow: part of `make test-all`"]
 fn a_shared_pid_namespace() {
-    for options in [["--pid", "host"].as_slice(), &["--pid", "host", "--init"]] {
+    let other = PlainContainer::start(Sandbox::bare());
+    let others = format!("container:{}", other.id());
+    for options in [["--pid", "host"].as_slice(), &["--pid", "host", "--init"], &["--pid", &others]] {
         let container = PlainContainer::entrypoint(sandbox(), options, &["sleep", "infinity"]);
         let first = identity(&container);
+        assert_eq!(identity(&container), first, "{options:?}");
         up(&container);
         assert_eq!(counts(&container), [1, 1], "{options:?}");
         docker_prints(["stop", "--time", "1", container.id()]);

@@ -1006,7 +1006,7 @@ export type StopReloadParams = {
 export type Surroundings = {
   /** Who told. */
   knownBy: KnownBy;
-  /** The container's id in its engine. */
+  /** The container's id in its engine; none where only /proc told. */
   engineId: string | null;
   /** Its name there. */
   name: string | null;
