@@ -325,7 +325,10 @@ impl Core {
 
     fn open_blocking(self: &Arc<Self>, path: &Utf8Path) -> Result<Workspace, OpenError> {
         let real = path.canonicalize_utf8().ok().filter(|path| path.is_dir());
-        let path = real.ok_or_else(|| OpenError::NoFolder { path: path.to_owned() })?;
+        let path = real.ok_or_else(|| {
+            let here = container::to_container(&self.model.status().surroundings.mounts, path.as_str());
+            OpenError::NoFolder { path: path.to_owned(), here: here.filter(|here| Utf8Path::new(here).is_dir()) }
+        })?;
         if let Some(open) = self.workspace(&path) {
             workspace::reread_settings(&path, &open.publisher, &open.settings);
             return Ok(open);

@@ -88,6 +88,8 @@ pub enum OpenError {
     NoFolder {
         /// The path as asked for.
         path: Utf8PathBuf,
+        /// The folder that it is here, where it is one of the host's.
+        here: Option<String>,
     },
     /// Its state cannot be kept.
     #[error("open {path}")]
@@ -109,7 +111,8 @@ impl Coded for OpenError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoFolder { .. } => Some("name an existing folder with `--workspace`".to_owned()),
+            Self::NoFolder { here: Some(here), .. } => Some(format!("that is its path on the host: name {here}")),
+            Self::NoFolder { here: None, .. } => Some("name an existing folder with `--workspace`".to_owned()),
             Self::State { source, .. } => source.hint(),
         }
     }

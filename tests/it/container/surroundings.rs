@@ -55,6 +55,10 @@ fn in_the_network_of_another_container_it_is_itself() {
         assert_eq!(around["published"], published, "who reaches the network's ports reaches this container's");
     }
 
+    let of_host = app.sandbox().workspace().as_str();
+    let refused = app.exec_as("root", ["burrow", "--workspace", of_host, "up"]);
+    refused.exits(1).tells("that is its path on the host: name /workspaces/workspace");
+
     docker_prints(["restart", "--time", "1", app.id()]);
     assert_eq!(identity(&app)["id"], first["id"], "a restart is no other container");
 }
