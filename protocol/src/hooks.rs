@@ -82,6 +82,12 @@ wire! {
         pub changed: bool,
         /// How often it was started for this container or this start.
         pub attempt: u32,
+        /// Whether `burrow/hooks/retry` would run any of it again now.
+        #[serde(default)]
+        pub can_retry: bool,
+        /// Whether `burrow/hooks/skip` would pass over any of it now.
+        #[serde(default)]
+        pub can_skip: bool,
         /// Its commands, in the order of the file.
         pub commands: Vec<CommandStatus>,
     }
@@ -112,6 +118,12 @@ wire! {
         /// How often it was started for this container or this start.
         #[serde(default)]
         pub attempt: u32,
+        /// Whether `burrow/hooks/retry` would run it again now.
+        #[serde(default)]
+        pub can_retry: bool,
+        /// Whether `burrow/hooks/skip` would pass over it now.
+        #[serde(default)]
+        pub can_skip: bool,
         /// Whether its failure holds nothing back.
         #[serde(default)]
         pub optional: bool,

@@ -31,6 +31,9 @@ test("a hook that failed is told once, its log opens, and a retry mends it", asy
   // The same run is not told again by a window that reloads.
   await window.reload();
   await window.status("Burrow: postCreate failed");
+  // A notification that comes after the one that must not.
+  await window.command("Burrow: Roll Back Go Tools");
+  await window.notification("BUR411");
   assert.equal(await notice.count(), 0, "a run that was told is not told again");
 
   window.write("repaired", "");
@@ -87,6 +90,40 @@ test("the tree shows hooks, tools and ports, and acts on a row", async (context)
     const [workspace] = (await window.daemonStatus()).workspaces;
     return workspace.hooks[0].attempt === 2 && workspace.hooks[0].state === "failed";
   });
+});
+
+test("a command is cancelled alone in the tree, and what was cancelled is retried", async (context) => {
+  const until = (file) => `until test -e ${file}; do sleep 0.1; done`;
+  const window = await openAndRun(context, { postCreateCommand: { api: until("api-done"), db: until("db-done") } });
+  const commands = async () => Object.fromEntries((await window.daemonStatus()).workspaces[0].hooks[0].commands.map((command) => [command.name, command]));
+  const states = async () => Object.values(await commands()).map(({ name, state, attempt }) => `${name} ${state} ${attempt}`).join(", ");
+  const reach = (expected) => window.until(expected, async () => (await states()) === expected);
+  const press = async (row, button) => {
+    await row.hover();
+    await row.getByRole("button", { name: button }).click();
+  };
+  await reach("api running 1, db running 1");
+  await window.page.locator(".pane-header").filter({ hasText: "Burrow" }).click();
+  await window.treeRow("Hooks").click();
+  const [hook, db] = [window.treeRow("postCreate"), window.treeRow(/^db/)];
+  await hook.click();
+
+  await press(db, "Cancel Hook");
+  await reach("api running 1, db cancelled 1");
+  assert.equal(await db.getByRole("button", { name: "Retry" }).count(), 0, "not while its hook runs");
+  window.write("api-done", "");
+  await reach("api succeeded 1, db cancelled 1");
+  await db.filter({ hasText: "cancelled" }).waitFor();
+  await press(db, "Retry Failed Hooks");
+  await reach("api succeeded 1, db running 2");
+
+  await press(hook, "Cancel Hook");
+  await reach("api succeeded 1, db cancelled 2");
+  await window.status("Burrow: postCreate cancelled");
+  assert.equal(await window.page.locator(".notification-toast").count(), 0, "who cancels need not be told");
+  window.write("db-done", "");
+  await window.command("Burrow: Retry Failed Hooks");
+  await reach("api succeeded 1, db succeeded 3");
 });
 
 test("a reading of the log goes on where it was when the window and the daemon go", async (context) => {

@@ -5,12 +5,14 @@ import type { Daemon } from "./daemon";
 import type { HookName, HookStatus, RunSummary, WorkspaceStatus } from "./generated/protocol";
 import type { HookLogs } from "./hookLog";
 import { pick, pickWorkspace } from "./pick";
-import { hasFailed, hookLine, runLine } from "./summary";
+import { hookLine, runLine } from "./summary";
 
 /** A hook that a command is for: what links, notifications and the tree hand over. */
 export interface HookTarget {
   workspace: string;
   hook: HookName;
+  /** One command of it, where one is meant. */
+  command?: string | null;
   /** Its run, where one is meant. */
   runId?: string | null;
 }
@@ -36,35 +38,36 @@ export class Hooks {
     }
   }
 
-  /** Runs again what did not succeed: of one hook, else of all. */
+  /** Runs again what did not succeed: of one hook or command, else of all. */
   async retry(target: unknown): Promise<void> {
     if (isHookTarget(target)) {
-      await this.daemon.request("burrow/hooks/retry", { workspace: target.workspace, hook: target.hook, command: null });
+      const { workspace, hook, command = null } = target;
+      await this.daemon.request("burrow/hooks/retry", { workspace, hook, command });
       return;
     }
-    const failed = this.daemon.required().filter((workspace) => workspace.hooks.some(hasFailed));
+    const failed = this.daemon.required().filter((workspace) => workspace.hooks.some(({ canRetry }) => canRetry));
     for (const { path } of failed) {
       await this.daemon.request("burrow/hooks/retry", { workspace: path, hook: null, command: null });
     }
     if (failed.length === 0) {
-      void vscode.window.showInformationMessage("No hook has failed.");
+      void vscode.window.showInformationMessage("There is no hook to retry: none has failed or was cancelled.");
     }
   }
 
-  /** Counts a hook as done without running it; asks why. */
+  /** Counts a hook or a command of it as done without running it; asks why. */
   async skip(target: unknown): Promise<void> {
     const chosen = isHookTarget(target) ? target : await this.pickUnfinished();
     if (chosen === undefined) {
       return;
     }
+    const { workspace, hook, command = null } = chosen;
     const reason = await vscode.window.showInputBox({
-      title: `Burrow: Skip ${chosen.hook}`,
+      title: `Burrow: Skip ${[hook, command ?? ""].filter((word) => word !== "").join("/")}`,
       prompt: "It counts as done, and what waited for it goes on. Why, for the record?",
       placeHolder: "Enter skips it, also without a reason",
     });
     if (reason !== undefined) {
-      const { workspace, hook } = chosen;
-      await this.daemon.request("burrow/hooks/skip", { workspace, hook, command: null, reason: reason === "" ? null : reason });
+      await this.daemon.request("burrow/hooks/skip", { workspace, hook, command, reason: reason === "" ? null : reason });
     }
   }
 
@@ -75,10 +78,11 @@ export class Hooks {
     }
   }
 
-  /** Ends a run. */
+  /** Ends a run, or one command of it. */
   async cancel(target: unknown): Promise<void> {
     if (isHookTarget(target) && typeof target.runId === "string") {
-      await this.daemon.request("burrow/hooks/cancel", { workspace: target.workspace, runId: target.runId, command: null });
+      const { workspace, runId, command = null } = target;
+      await this.daemon.request("burrow/hooks/cancel", { workspace, runId, command });
     }
   }
 
@@ -114,7 +118,7 @@ export class Hooks {
 
   private async pickUnfinished(): Promise<HookTarget | undefined> {
     const workspace = await pickWorkspace(this.daemon, "Burrow: Skip Hook");
-    const hooks = workspace?.hooks.filter(canBeSkipped) ?? [];
+    const hooks = workspace?.hooks.filter(({ canSkip }) => canSkip) ?? [];
     if (workspace !== undefined && hooks.length === 0) {
       void vscode.window.showInformationMessage("There is no hook to skip: all are done, or running.");
     }
@@ -129,8 +133,4 @@ export class Hooks {
 /** What a command about `hook` is called with. */
 export function hookTarget(workspace: WorkspaceStatus, hook: HookStatus): HookTarget {
   return { workspace: workspace.path, hook: hook.name, runId: hook.runId };
-}
-
-function canBeSkipped(hook: HookStatus): boolean {
-  return hasFailed(hook) || hook.state === "pending" || hook.state === "blocked" || hook.state === "cancelled";
 }

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { DaemonState } from "./daemon";
 import type { WorkspaceStatus } from "./generated/protocol";
 import { hookTarget } from "./hooks";
-import { hasFailed, headline, hookLine, isOfInterest, isWanting, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
+import { headline, hookLine, isOfInterest, isWanting, markdown, ownWorkspaces, toolLine, worstOf, type Line } from "./summary";
 
 /** What the hover's links may call. */
 const LINKED = ["burrow.showHookLog", "burrow.retryHooks", "burrow.skipHook", "burrow.runDueHooks", "burrow.repairTools"] as const;
@@ -93,8 +93,9 @@ function hooks(workspace: WorkspaceStatus): string[] {
   const rows = workspace.hooks.map((hook) => {
     const target = hookTarget(workspace, hook);
     const log = hook.runId === null ? [] : [link("Show Log", "burrow.showHookLog", target)];
-    const mend = hasFailed(hook) ? [link("Retry", "burrow.retryHooks", target), link("Skip", "burrow.skipHook", target)] : [];
-    return [line(hookLine(hook)), ...log, ...mend].join(" \u00a0 ");
+    const retry = hook.canRetry ? [link("Retry", "burrow.retryHooks", target)] : [];
+    const skip = hook.canSkip ? [link("Skip", "burrow.skipHook", target)] : [];
+    return [line(hookLine(hook)), ...log, ...retry, ...skip].join(" \u00a0 ");
   });
   const due = workspace.hooks.some(({ state }) => state === "pending");
   return section("Hooks", rows, due ? [link("Run Due Hooks", "burrow.runDueHooks", {})] : []);

@@ -109,7 +109,7 @@ export function headline(workspace: WorkspaceStatus): string {
   }
 }
 
-/** Whether it ended without success, and not because the user ended it. */
+/** Whether it is worth telling somebody: it ended without success, and not because the user ended it. */
 export function hasFailed({ state }: { state: HookState }): boolean {
   return state === "failed" || state === "timedOut" || state === "interrupted";
 }

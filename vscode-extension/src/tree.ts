@@ -124,14 +124,15 @@ function count(number: number, what: string): string {
 }
 
 function commandNode({ workspace, hook }: HookTarget, status: CommandStatus): Node {
-  return { kind: "command", workspace, hook, runId: status.runId, status };
+  return { kind: "command", workspace, hook, command: status.name, runId: status.runId, status };
 }
 
 function hookItem(target: HookTarget & { status: HookStatus | CommandStatus }, line: Line, hasCommands: boolean): vscode.TreeItem {
   const item = row(line);
   item.collapsibleState = hasCommands ? vscode.TreeItemCollapsibleState.Collapsed : vscode.TreeItemCollapsibleState.None;
-  const { state, runId } = target.status;
-  item.contextValue = `hook.${state === "running" ? "running" : hasFailed(target.status) ? "failed" : "other"}`;
+  const { state, runId, canRetry, canSkip } = target.status;
+  // What package.json gives the row its buttons by.
+  item.contextValue = ["hook", state === "running" && "cancel", canRetry && "retry", canSkip && "skip"].filter(Boolean).join(".");
   if (runId !== null && !hasCommands) {
     const { workspace, hook } = target;
     item.command = { command: "burrow.showHookLog", title: "Show Log", arguments: [{ workspace, hook, runId }] };

@@ -16,6 +16,8 @@ const hook = (state: HookState, more: Partial<HookStatus> = {}): HookStatus => (
   blockedBy: null,
   changed: false,
   attempt: 1,
+  canRetry: false,
+  canSkip: false,
   commands: [],
   ...more,
 });

@@ -66,12 +66,24 @@ impl Row {
     fn standing(&self, name: &str) -> Option<&Standing> {
         self.commands.iter().find(|standing| standing.name == name)
     }
+
+    /// Whether a command of it may be run again by hand: one that did not succeed, or that such a one held back. What
+    /// `burrow hook exec` recorded is its caller's to run.
+    pub(crate) fn can_retry(&self, standing: &Standing) -> bool {
+        let held = standing.state == HookState::Blocked && self.held_by.is_none();
+        self.origin != HookOrigin::Exec && (standing.is_bad() || held)
+    }
 }
 
 impl Standing {
     /// Whether it ended without having done what it should.
     pub(crate) fn is_bad(&self) -> bool {
         self.entry.as_ref().is_some_and(|entry| entry.fate.is_bad())
+    }
+
+    /// Whether there is something to pass over by hand.
+    pub(crate) fn can_skip(&self) -> bool {
+        self.due || self.state == HookState::Blocked || self.is_bad()
     }
 
     /// Whether it is a service that runs and is ready.

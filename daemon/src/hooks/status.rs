@@ -23,17 +23,19 @@ pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
         reasons.push(unclear_runner());
     }
     reasons.extend(due(machine, &rows));
-    let hooks =
-        rows.iter().map(|row| hook(row, machine.queued(row.hook, row.origin).next(), machine.runner())).collect();
+    let hooks = rows.iter().map(|row| hook(machine, row)).collect();
     HooksPart { hooks, working: !machine.is_idle(), reasons }
 }
 
-fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
-    let state = row.state();
+fn hook(machine: &Machine, row: &Row) -> HookStatus {
+    let (state, runner) = (row.state(), machine.runner());
+    let queued = machine.queued(row.hook, row.origin).next();
     // The command that the state of the whole speaks of: the first of the newest run.
     let telling = row.commands.iter().rev().filter(|command| command.counts_as() == state).max_by_key(|it| run(it));
     let entry = telling.and_then(|command| command.entry.as_ref());
     let waits = queued.filter(|_| state != HookState::Running);
+    let idle = machine.run_of(row.hook).is_none();
+    let commands: Vec<_> = row.commands.iter().map(|it| command(row, it, waits, runner, idle)).collect();
     let reason = match (telling, waits) {
         (_, Some(_)) => Some("waits for its turn".to_owned()),
         // What a ready service or an optional command has to say is its own.
@@ -63,11 +65,14 @@ fn hook(row: &Row, queued: Option<&Job>, runner: Runner) -> HookStatus {
             .map(|it| it.attempt)
             .max()
             .unwrap_or(0),
-        commands: row.commands.iter().map(|it| command(it, waits, runner)).collect(),
+        can_retry: commands.iter().any(|command| command.can_retry),
+        can_skip: commands.iter().any(|command| command.can_skip),
+        commands,
     }
 }
 
-fn command(standing: &Standing, waits: Option<&Job>, runner: Runner) -> CommandStatus {
+/// One command; with `idle`, no run of its hook waits or runs.
+fn command(row: &Row, standing: &Standing, waits: Option<&Job>, runner: Runner, idle: bool) -> CommandStatus {
     let waits = waits.filter(|job| job.commands.iter().any(|command| command.name == standing.name));
     let entry = standing.entry.as_ref();
     CommandStatus {
@@ -82,6 +87,8 @@ fn command(standing: &Standing, waits: Option<&Job>, runner: Runner) -> CommandS
         blocked_by: standing.blocked_by.clone(),
         changed: standing.changed,
         attempt: entry.map_or(0, |entry| entry.attempt),
+        can_retry: idle && row.can_retry(standing),
+        can_skip: idle && standing.can_skip(),
         optional: standing.optional,
         background: standing.background,
         ready: standing.is_ready(),

@@ -103,6 +103,10 @@ export type CommandStatus = {
   changed: boolean;
   /** How often it was started for this container or this start. */
   attempt: number;
+  /** Whether `burrow/hooks/retry` would run it again now. */
+  canRetry: boolean;
+  /** Whether `burrow/hooks/skip` would pass over it now. */
+  canSkip: boolean;
   /** Whether its failure holds nothing back. */
   optional: boolean;
   /** Whether it is a service: one that is `ready` counts as done while it runs. */
@@ -307,6 +311,10 @@ export type HookStatus = {
   changed: boolean;
   /** How often it was started for this container or this start. */
   attempt: number;
+  /** Whether `burrow/hooks/retry` would run any of it again now. */
+  canRetry: boolean;
+  /** Whether `burrow/hooks/skip` would pass over any of it now. */
+  canSkip: boolean;
   /** Its commands, in the order of the file. */
   commands: Array<CommandStatus>;
 };

@@ -156,6 +156,8 @@ mod tests {
             blocked_by: None,
             changed: false,
             attempt: 1,
+            can_retry: false,
+            can_skip: false,
             optional: false,
             background: false,
             ready: false,
@@ -176,6 +178,8 @@ mod tests {
             blocked_by: None,
             changed: false,
             attempt: 1,
+            can_retry: false,
+            can_skip: false,
             commands,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use burrow_protocol::hooks::{HookName, HookOrigin, HookState};
+use burrow_protocol::hooks::{HookName, HookOrigin};
 
 use super::active::{Ask, Phase};
 use super::{Cancel, Cause, CommandEnd, Job, Machine, Selection, after, lacks};
@@ -69,27 +69,24 @@ impl Machine {
             self.check_idle(what)?;
         }
         let command = what.and_then(|what| what.command.as_deref());
-        let bad = |standing: &Standing| standing.is_bad();
         let rows: Vec<_> =
             self.rows().into_iter().filter(|row| what.is_none_or(|what| row.hook == what.hook)).collect();
         let mut runs = Vec::new();
         for row in &rows {
             let idle = self.queued(row.hook, row.origin).next().is_none();
-            if !idle || row.origin == HookOrigin::Exec {
+            if !idle || !row.commands.iter().any(|standing| row.can_retry(standing)) {
                 continue;
             }
-            let held = |standing: &Standing| standing.state == HookState::Blocked && row.held_by.is_none();
-            let open = |standing: &Standing| standing.is_bad() || held(standing) || standing.due;
+            let open = |standing: &Standing| row.can_retry(standing) || standing.due;
             let named = self.with_needs(row, command, open);
             let wanted = |standing: &Standing| match command {
                 // What it needs goes before it.
                 Some(_) => named.contains(&standing.name) && open(standing),
-                None => standing.is_bad() || held(standing),
+                None => row.can_retry(standing),
             };
-            if row.commands.iter().any(|standing| bad(standing) || held(standing)) {
-                runs.extend(self.queue_job(row, wanted, Cause::Retry, caller));
-            }
+            runs.extend(self.queue_job(row, wanted, Cause::Retry, caller));
         }
+        let bad = |standing: &Standing| standing.is_bad();
         let not_ours = |row: &&Row| row.origin == HookOrigin::Exec && row.commands.iter().any(bad);
         match rows.iter().find(not_ours) {
             Some(row) if runs.is_empty() => Err(HookError::NotOurs { name: row.hook.to_string() }),
@@ -139,10 +136,7 @@ impl Machine {
         for row in self.rows().into_iter().filter(|row| row.hook == what.hook) {
             for standing in row.commands {
                 let wanted = what.command.as_ref().is_none_or(|name| *name == standing.name);
-                let open = standing.due
-                    || standing.state == HookState::Blocked
-                    || standing.entry.as_ref().is_some_and(|entry| entry.fate.is_bad());
-                if wanted && open {
+                if wanted && standing.can_skip() {
                     let key = Key::new(&self.container, row.hook, row.origin, &standing.name);
                     lines.push(Line::Command(Box::new(skipped(key, standing.entry, why))));
                 }
@@ -301,12 +295,17 @@ impl Machine {
     }
 
     fn check_idle(&self, what: &Selection) -> Result<(), HookError> {
-        let queued = self.queue.iter().map(|job| job.run);
-        let running = self.active.keys().copied().filter(|run| self.is_busy(*run));
-        match queued.chain(running).find(|run| run.hook == what.hook) {
+        match self.run_of(what.hook) {
             Some(run) => Err(HookError::Running { name: what.to_string(), run: run.to_string() }),
             None => Ok(()),
         }
+    }
+
+    /// A run of `hook` that waits or runs: until it is over, the hook is neither retried nor skipped.
+    pub(crate) fn run_of(&self, hook: HookName) -> Option<RunId> {
+        let queued = self.queue.iter().map(|job| job.run);
+        let running = self.active.keys().copied().filter(|run| self.is_busy(*run));
+        queued.chain(running).find(|run| run.hook == hook)
     }
 }
 

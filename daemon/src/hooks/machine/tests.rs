@@ -18,6 +18,7 @@ use crate::hooks::evidence::Runner;
 use crate::hooks::fate::{Failure, Fate};
 use crate::hooks::ledger::{Entries, Line};
 use crate::hooks::plan::Configured;
+use crate::hooks::status;
 use crate::process::Caller;
 
 pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
@@ -334,6 +335,35 @@ fn a_failure_blocks_what_needs_it_and_nothing_else_of_the_hook() {
     assert_eq!(launched(&mut machine), ["a"], "free was done");
     end(&mut machine, run, "a", DONE);
     assert_eq!(launched(&mut machine), ["b"], "a retry brings what was blocked");
+}
+
+#[test]
+fn what_may_be_done_about_a_hook_is_told() {
+    let commands = vec![needing("a", &[]), needing("b", &["a"]), needing("free", &[])];
+    let mut machine = ordered(commands, None);
+    // Of postCreate with its commands, then of postStart, which comes after it: may it be retried, skipped?
+    let told = |machine: &Machine| {
+        let hooks = status::part(machine, None).hooks;
+        let commands = hooks[0].commands.iter().map(|it| (it.can_retry, it.can_skip)).collect::<Vec<_>>();
+        let of_hook = |index: usize| (hooks[index].can_retry, hooks[index].can_skip);
+        (of_hook(0), commands, of_hook(1))
+    };
+    assert_eq!(told(&machine), ((false, true), vec![(false, true); 3], (false, true)), "all is due");
+    machine.up(&caller());
+    let run = machine.next(NOW).unwrap().run;
+    assert_eq!(told(&machine).0, (false, false), "it runs");
+    launched(&mut machine);
+    end(&mut machine, run, "a", Fate::Cancelled { duration_ms: 1 });
+    end(&mut machine, run, "free", DONE);
+    assert!(machine.next(NOW).is_none(), "postStart is held back");
+    let open = (true, true);
+    assert_eq!(
+        told(&machine),
+        (open, vec![open, open, (false, false)], (false, true)),
+        "a was cancelled, b is held back"
+    );
+    machine.retry(None, &caller()).unwrap();
+    assert_eq!(told(&machine).0, (false, false), "it waits for its turn");
 }
 
 #[test]
