@@ -148,7 +148,7 @@ wire! {
     /// Params of `burrow/debug/lease`.
     #[derive(Default)]
     pub struct LeaseParams {
-        /// The workspace's path.
+        /// The workspace's path, or one in it: the innermost of the session's workspaces around it is meant. Links are followed.
         pub workspace: String,
         /// What it serves.
         pub kind: LeaseKind,

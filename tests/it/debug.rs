@@ -31,6 +31,30 @@ fn debuggable() -> Sandbox {
     sandbox
 }
 
+/// An editor knows a folder by the path by which it was opened: what that leads to is the workspace.
+#[test]
+fn a_lease_finds_the_workspace_behind_a_link() {
+    let sandbox = Sandbox::bare().write("api/go.mod", "module example.com/api\n").write("main.go", "package main\n");
+    sandbox.burrow(["start"]).exits(0);
+    let adapter = std::os::unix::net::UnixListener::bind(sandbox.root().join("own.sock")).expect("listen");
+    let (link, api) = (sandbox.root().join("link"), sandbox.workspace().join("api"));
+    std::os::unix::fs::symlink(sandbox.workspace(), &link).expect("link");
+    let mut peer = Peer::open(&sandbox.socket(), &[&link, &api]).expect("connect");
+    for (path, expected, why) in [
+        (link.clone(), sandbox.workspace(), "the folder itself"),
+        (link.join("main.go"), sandbox.workspace(), "a file in it"),
+        (link.join("api/go.mod"), api.as_path(), "the innermost workspace around it"),
+    ] {
+        let to = format!("unix:{}/own.sock", sandbox.root());
+        let params = json!({ "workspace": path, "kind": "adopt", "to": to });
+        let answer = peer.request("burrow/debug/lease", &params).expect("answer");
+        assert_eq!(answer["result"]["lease"]["workspace"], expected.as_str(), "{why}: {answer}");
+    }
+    let refused = peer.request("burrow/debug/lease", &json!({ "workspace": sandbox.root(), "kind": "dap" }));
+    assert_eq!(refused.expect("answer")["error"]["data"]["code"], "BUR204", "no workspace is around it");
+    drop(adapter);
+}
+
 /// `burrow debug try` stops where it is told, shows what is there, and leaves nothing.
 #[test]
 fn self_test_shows_where_the_program_stopped() {

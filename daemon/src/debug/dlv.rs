@@ -191,8 +191,14 @@ async fn said(shim: &Shim) -> Result<(String, u64), ProcessError> {
     spawn_blocking(read).await.unwrap_or_else(|_| Ok((String::new(), 0)))
 }
 
-/// The environment of dlv: its caller's, with the workspace's Go first on PATH.
-pub(super) fn environment(mut caller: BTreeMap<String, String>, go_bin: Option<&Utf8Path>) -> BTreeMap<String, String> {
+/// The environment of dlv in `cwd`: its caller's, with the workspace's Go first on PATH. `go build` takes a folder's name
+/// from PWD: where links lead to it, only its caller's name for it fits the paths of the breakpoints.
+pub(super) fn environment(
+    mut caller: BTreeMap<String, String>,
+    go_bin: Option<&Utf8Path>,
+    cwd: &Utf8Path,
+) -> BTreeMap<String, String> {
+    caller.insert("PWD".to_owned(), cwd.to_string());
     if let Some(go_bin) = go_bin {
         let path = match caller.get("PATH") {
             Some(path) if !path.is_empty() => format!("{go_bin}:{path}"),
@@ -280,7 +286,14 @@ mod tests {
             (Some("/bin"), None, Some("/bin"), "no Go of its own"),
         ] {
             let caller: BTreeMap<_, _> = path.map(|path| ("PATH".to_owned(), path.to_owned())).into_iter().collect();
-            assert_eq!(environment(caller, go).get("PATH").map(String::as_str), expected, "{why}");
+            let env = environment(caller, go, Utf8Path::new("/link"));
+            assert_eq!(env.get("PATH").map(String::as_str), expected, "{why}");
         }
+    }
+
+    #[test]
+    fn the_folder_has_its_callers_name() {
+        let caller = BTreeMap::from([("PWD".to_owned(), "/elsewhere".to_owned())]);
+        assert_eq!(environment(caller, None, Utf8Path::new("/link"))["PWD"], "/link");
     }
 }

@@ -176,7 +176,7 @@ impl Session {
         let record = record?;
         self.around.workplaces.enter(&record.cwd, &record.before);
         begun.workplaces.push(record.cwd.clone());
-        let env = dlv::environment(order.env.clone(), go_bin.as_deref());
+        let env = dlv::environment(order.env.clone(), go_bin.as_deref(), &order.cwd);
         begun.start = Some(Start { dlv, env, cwd: record.cwd });
         let (pid, adapter) = self.start(folder, begun).await?;
         Ok((Some(pid), adapter))

@@ -119,6 +119,22 @@ impl Session {
         })
     }
 
+    /// The innermost workspace of this session around `path`. The path may lead there by a link: editors know a folder by
+    /// the path by which it was opened.
+    ///
+    /// # Errors
+    /// `WorkspaceUnknown`.
+    pub(crate) async fn workspace_around(&self, path: &str) -> Result<Workspace> {
+        let given = Utf8PathBuf::from(path);
+        let resolved = tokio::task::spawn_blocking(move || given.canonicalize_utf8().unwrap_or(given)).await;
+        let real = resolved.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let around = {
+            let bound = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
+            real.ancestors().find(|folder| bound.workspaces.contains(*folder)).map(Utf8Path::to_owned)
+        };
+        self.workspace(around.as_deref().map_or(path, Utf8Path::as_str))
+    }
+
     /// In whose name work of this session runs.
     pub(crate) fn caller(&self) -> Caller {
         self.caller.get().cloned().unwrap_or_default()

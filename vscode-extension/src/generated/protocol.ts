@@ -382,7 +382,7 @@ export type LeaseKind =
 
 /** Params of `burrow/debug/lease`. */
 export type LeaseParams = {
-  /** The workspace's path. */
+  /** The workspace's path, or one in it: the innermost of the session's workspaces around it is meant. Links are followed. */
   workspace: string;
   /** What it serves. */
   kind: LeaseKind;

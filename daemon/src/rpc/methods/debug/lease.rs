@@ -12,7 +12,7 @@ pub(crate) async fn handle(session: &Session, params: LeaseParams) -> Result<Lea
     let service = service(&params)?;
     let asked = params.reload;
     let LeaseParams { workspace, port, any_port, wait, program, purpose, cwd, env, headless, dlv, flags, .. } = params;
-    let workspace = session.workspace(&workspace)?;
+    let workspace = session.workspace_around(&workspace).await?;
     let Caller { env: caller, trusted, .. } = session.caller();
     if !trusted {
         let hint = "trust the folder in the editor first".to_owned();
