@@ -14,6 +14,7 @@ if (wrong.length > 0) {
   throw new Error(`package: this machine builds for ${own.join(" and ")}, not for ${wrong.join(", ")}`);
 }
 
+checkLinks();
 rmSync("bin", { recursive: true, force: true });
 rmSync("out", { recursive: true, force: true });
 mkdirSync("../dist", { recursive: true });
@@ -47,6 +48,22 @@ for (const name of readdirSync("../dist").filter((file) => file.endsWith(".vsix"
 }
 
 function pack(...more) {
-  const args = ["package", "--no-dependencies", "--skip-license", "--out", "../dist/", ...more];
+  const args = ["package", "--no-dependencies", "--skip-license", "--out", "../dist/", ...links(), ...more];
   execFileSync("node_modules/.bin/vsce", args, { stdio: "inherit" });
+}
+
+/** Where README.md's relative links lead: vsce takes them for the repository's root, and this folder is below it. */
+function links() {
+  const { repository } = JSON.parse(readFileSync("package.json", "utf8"));
+  const at = (kind) => `${repository.url.replace(/\.git$/, "")}/${kind}/HEAD/${repository.directory}`;
+  return ["--baseImagesUrl", at("raw"), "--baseContentUrl", at("blob")];
+}
+
+/** Fails where README.md leads to a file that is not in this folder: in the package such a link would be broken. */
+function checkLinks() {
+  for (const [, target] of readFileSync("README.md", "utf8").matchAll(/\]\(([^)#]+)/g)) {
+    if (!target.startsWith("https://") && !existsSync(target)) {
+      throw new Error(`package: README.md leads to ${target}, which is not there`);
+    }
+  }
 }
