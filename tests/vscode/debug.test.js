@@ -213,8 +213,12 @@ test("a program in the terminal can be typed to", async (context) => {
   await window.page.locator(".terminal-wrapper.active").click();
   await window.page.keyboard.type("gophers");
   await window.page.keyboard.press("Enter");
-  await window.terminal("you said gophers");
+  // The session is over and the terminal stays.
+  await window.terminal("Enter closes this terminal.");
+  assert.match(await window.terminalText(), /you said gophers/);
   await window.picture("debug-terminal");
+  await window.page.keyboard.press("Enter");
+  await window.page.locator(".terminal-wrapper.active").waitFor({ state: "detached" });
 });
 
 test("a running Go program is picked and attached to", async (context) => {

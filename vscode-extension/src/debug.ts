@@ -1,34 +1,30 @@
-// Debugging: the type `burrow`, and ports lent to the Go extension's type `go`. Which port, which dlv and their end are the
-// daemon's; here a launch configuration is completed and VS Code is told where to connect.
+// Debugging with the type `burrow`. Which port, which dlv and their end are the daemon's; here a launch configuration is
+// completed and VS Code is told where to connect.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Daemon } from "./daemon";
 import { describe, offerRepair, showError } from "./errors";
-import type { LeaseStatus } from "./generated/protocol";
+import type { LeaseParams, LeaseStatus, WorkspaceStatus } from "./generated/protocol";
 import {
   buildFolder,
   complete,
   dlvFlags,
   leaseEnvironment,
-  parseEnvFile,
   reloads,
-  standsAside,
+  unheard,
   type Configuration,
   type GoSettings,
 } from "./launch";
-import { dapLease } from "./lease";
-import { Meeting } from "./meeting";
+import { dapLease, HOST, LEASE, portOf } from "./lease";
+import { Lending } from "./lending";
+import { parseEnvFile } from "./settings";
+import { Terminals } from "./terminal";
 
-/** Our debug type, and the Go extension's. */
+/** Our debug type. */
 const OURS = "burrow";
-const THEIRS = "go";
-
-const HOST = "127.0.0.1";
-
-/** Where a configuration keeps the lease that was lent to it. */
-const LEASE = "__burrowLease";
 
 /** What the relay says where a program that stands at a breakpoint was built again and the user is to decide. */
 const BUILT = "burrow/reload/built";
@@ -59,12 +55,23 @@ export async function debugPackage(target: unknown): Promise<void> {
 
 /** Completes launch configurations, leases ports for them, and says where to connect. */
 export class Debugging {
+  private readonly terminals = new Terminals();
+  private readonly lending: Lending;
+
   constructor(
     private readonly daemon: Daemon,
     private readonly output: vscode.LogOutputChannel,
     /** What was said, so that it is said once. */
     private readonly said: vscode.Memento,
-  ) {}
+  ) {
+    this.lending = new Lending(
+      daemon,
+      output,
+      (config, folder, more) => this.lease(config, folder, more),
+      (config, folder) => (this.workspaceOf(config, this.root(folder))?.generation ?? null) !== null,
+      (message) => this.sayOnce(message),
+    );
+  }
 
   /** Registers all that VS Code calls. */
   register(): vscode.Disposable {
@@ -80,9 +87,7 @@ export class Debugging {
       vscode.debug.registerDebugAdapterDescriptorFactory(OURS, {
         createDebugAdapterDescriptor: (session) => this.start(session),
       }),
-      vscode.debug.registerDebugConfigurationProvider(THEIRS, {
-        resolveDebugConfigurationWithSubstitutedVariables: (folder, config) => this.lend(folder, config),
-      }),
+      this.lending.register(),
       vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event }) => {
         if (event === BUILT) {
           this.askToRestart(session).catch((error: unknown) => showError(error, this.output));
@@ -95,9 +100,18 @@ export class Debugging {
   /** What dlv gets. */
   async complete(folder: vscode.WorkspaceFolder | undefined, config: vscode.DebugConfiguration): Promise<vscode.DebugConfiguration | undefined> {
     const root = this.root(folder);
-    const readEnvFile = (path: string): Record<string, string> => parseEnvFile(readFileSync(path, "utf8"));
-    const file = vscode.window.activeTextEditor?.document.uri.fsPath;
-    const completed = complete(config, { folder: root, file, go: goSettings(folder), readEnvFile });
+    const completed = complete(config, {
+      folder: root,
+      file: vscode.window.activeTextEditor?.document.uri.fsPath,
+      home: homedir(),
+      env: process.env,
+      go: goSettings(folder),
+      readEnvFile: (path) => parseEnvFile(readFileSync(path, "utf8")),
+      warn: (message) => { this.output.warn(message); },
+    });
+    for (const what of unheard(completed)) {
+      await this.sayOnce(`"${config.name}": ${what}.`);
+    }
     if (!this.hasDlv(completed, root)) {
       return undefined;
     }
@@ -116,31 +130,12 @@ export class Debugging {
     }
     const root = this.root(session.workspaceFolder);
     if (config.console === "integratedTerminal") {
-      return this.startInTerminal(config, root);
+      return this.terminals.start(session, config, this.dlvFor(config, root), workingFolder(config, root));
     }
-    const lease = await this.lease(config, session.workspaceFolder);
+    const dlv = typeof config.dlvToolPath === "string" ? config.dlvToolPath : null;
+    const lease = await this.lease(config, session.workspaceFolder, { dlv });
     config[LEASE] = lease.id;
     return new vscode.DebugAdapterServer(portOf(lease), HOST);
-  }
-
-  /** Lends a port to a session of the Go extension. Whatever is in the way: it then does as it does without Burrow. */
-  async lend(folder: vscode.WorkspaceFolder | undefined, config: vscode.DebugConfiguration): Promise<vscode.DebugConfiguration> {
-    if (vscode.workspace.getConfiguration("burrow", folder).get("debug.lendPorts") !== true || this.daemon.workspaces.length === 0) {
-      return config;
-    }
-    const why = standsAside(config);
-    if (why !== undefined) {
-      await this.sayOnce(`Burrow lends no debug port to "${config.name}": ${why}.`);
-      return config;
-    }
-    try {
-      const lease = await this.lease(config, folder);
-      // Without `outputMode` the program's output would not reach the debug console.
-      return { outputMode: "remote", ...config, host: HOST, port: portOf(lease), [LEASE]: lease.id };
-    } catch (error) {
-      await this.sayOnce(`Burrow could lend no debug port: ${describe(error)}`);
-      return config;
-    }
   }
 
   /** A lease ends with its session; here only one that no debug client ever reached. */
@@ -148,7 +143,7 @@ export class Debugging {
     const id: unknown = session.configuration[LEASE];
     if (typeof id === "string") {
       // It may have ended by itself.
-      await this.daemon.request("burrow/debug/release", { id }).catch(() => undefined);
+      await this.daemon.request("burrow/debug/release", { id: this.lending.current(id) }).catch(() => undefined);
     }
   }
 
@@ -160,16 +155,16 @@ export class Debugging {
     }
   }
 
-  private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined): Promise<LeaseStatus> {
+  private async lease(config: Configuration, folder: vscode.WorkspaceFolder | undefined, more: Partial<LeaseParams>): Promise<LeaseStatus> {
     const root = this.root(folder);
     const cwd = workingFolder(config, root);
-    const params = dapLease(this.workspaceFor(config, root), {
+    const params = dapLease(this.workspaceOf(config, root)?.path ?? root, {
       program: config.name,
       cwd,
       env: leaseEnvironment(config),
-      dlv: typeof config.dlvToolPath === "string" ? config.dlvToolPath : null,
       flags: dlvFlags(config),
       reload: reloads(config, vscode.workspace.getConfiguration("burrow", folder).get<boolean | null>("reload.onSave", null)),
+      ...more,
     });
     try {
       return (await this.daemon.request("burrow/debug/lease", params)).lease;
@@ -183,45 +178,24 @@ export class Debugging {
    * it makes a dialog that leads to launch.json.
    */
   private hasDlv(config: Configuration, root: string): boolean {
-    const { workspaces } = this.daemon;
-    if (workspaces.length === 0 || config.mode === "remote" || typeof config.dlvToolPath === "string") {
+    const workspace = this.workspaceOf(config, root);
+    if (workspace?.generation !== null || config.mode === "remote" || typeof config.dlvToolPath === "string") {
       return true;
     }
-    const path = this.workspaceFor(config, root);
-    if (workspaces.find((workspace) => workspace.path === path)?.generation !== null) {
-      return true;
-    }
+    const { path } = workspace;
     const message = `There is no dlv yet for ${basename(path)}: its Go tools are not installed.`;
     offerRepair(message, path).catch((error: unknown) => showError(error, this.output));
     return false;
   }
 
-  /** The program in a terminal, where it can be typed to: dlv runs there. A terminal is the window's, not the daemon's. */
-  private async startInTerminal(config: Configuration, root: string): Promise<vscode.DebugAdapterDescriptor> {
-    const cwd = workingFolder(config, root);
-    const workspace = this.workspaceFor(config, root);
-    const tools = this.daemon.workspaces.find(({ path }) => path === workspace)?.tools ?? [];
-    const dlv = tools.find(({ name }) => name === "dlv")?.path;
+  /** The dlv of a session that does not go through a lease. */
+  private dlvFor(config: Configuration, root: string): string {
+    const own = this.workspaceOf(config, root)?.tools.find(({ name }) => name === "dlv")?.path;
+    const dlv = typeof config.dlvToolPath === "string" ? config.dlvToolPath : own;
     if (dlv === undefined || dlv === null) {
       throw new Error("There is no dlv for this folder. `Burrow: Repair Go Toolchain` installs it.");
     }
-    const meeting = await Meeting.open();
-    const terminal = vscode.window.createTerminal({
-      name: config.name,
-      cwd,
-      env: leaseEnvironment(config),
-      shellPath: dlv,
-      shellArgs: ["dap", `--client-addr=unix:${meeting.path}`, ...dlvFlags(config)],
-    });
-    terminal.show(true);
-    const closing = vscode.window.onDidCloseTerminal((closed) => {
-      if (closed === terminal) {
-        closing.dispose();
-        meeting.close(new Error(`dlv ended in its terminal before it could be spoken to (${dlv}).`));
-      }
-    });
-    await meeting.first;
-    return new vscode.DebugAdapterNamedPipeServer(meeting.path);
+    return dlv;
   }
 
   /** The process to attach to: by number, by name, else picked. */
@@ -259,11 +233,11 @@ export class Debugging {
     return root;
   }
 
-  /** The workspace whose dlv and Go are used: the innermost around what is built. */
-  private workspaceFor(config: Configuration, root: string): string {
-    const folder = workingFolder(config, root);
-    const around = this.daemon.required().filter(({ path }) => `${folder}/`.startsWith(`${path}/`));
-    return around.sort((a, b) => b.path.length - a.path.length)[0]?.path ?? root;
+  /** The workspace whose dlv and Go are used: the innermost around what is built. The daemon knows folders by their real paths. */
+  private workspaceOf(config: Configuration, root: string): WorkspaceStatus | undefined {
+    const folder = realPath(workingFolder(config, root));
+    const around = this.daemon.workspaces.filter(({ path }) => `${folder}/`.startsWith(`${path}/`));
+    return around.sort((a, b) => b.path.length - a.path.length)[0];
   }
 
   /** Says it once in this workspace; the output has it every time. */
@@ -288,11 +262,12 @@ function fill(config: vscode.DebugConfiguration): vscode.DebugConfiguration {
   return Reflect.has(config, "request") ? config : { name: "Debug Package", type: OURS, request: "launch" };
 }
 
-function portOf({ endpoint }: LeaseStatus): number {
-  if ("port" in endpoint) {
-    return endpoint.port;
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path; // what does not exist is dlv's to tell
   }
-  throw new Error("The daemon lent no port.");
 }
 
 /** The Go extension's settings; each has its default where that extension is not there. */

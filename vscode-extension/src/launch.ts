@@ -3,6 +3,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
+import { inHome, resolveSetting, type Variables } from "./settings";
 
 /** A launch configuration: the attributes of the debug type `go`. */
 export type Configuration = Record<string, unknown> & { name: string; request: string };
@@ -17,14 +18,14 @@ export interface GoSettings {
 }
 
 /** What a configuration is completed from. */
-export interface Surroundings {
-  /** The workspace folder. */
-  folder: string;
+export interface Surroundings extends Variables {
   /** The file in the editor. */
   file: string | undefined;
   go: GoSettings;
   /** Reads a file of environment variables. */
   readEnvFile: (path: string) => Record<string, string>;
+  /** Is told what was left out. */
+  warn: (message: string) => void;
 }
 
 /** What `go.delveConfig` has a say in. */
@@ -40,7 +41,7 @@ export function complete(given: Configuration, around: Surroundings): Configurat
     config.mode ??= "local";
     return config;
   }
-  const program = absolute(text(config.program) ?? defaultProgram(around), around.folder);
+  const program = absolute(inHome(text(config.program) ?? defaultProgram(around), around.home), around.folder);
   const mode = modeOf(config, program, around.file);
   config.mode = mode;
   config.program = mode === "test" && program.endsWith("_test.go") ? dirname(program) : program;
@@ -49,7 +50,7 @@ export function complete(given: Configuration, around: Surroundings): Configurat
     if (value === undefined) {
       Reflect.deleteProperty(config, name);
     } else {
-      config[name] = absolute(value, around.folder);
+      config[name] = absolute(inHome(value, around.home), around.folder);
     }
   }
   config.args = typeof config.args === "string" ? splitArguments(config.args) : config.args;
@@ -105,6 +106,32 @@ export function reloads({ reload }: Configuration, onSave: boolean | null): bool
   return reload === undefined ? onSave : reload !== false && reload !== null;
 }
 
+/** What a configuration of the type `go` may ask for and the type `burrow` does not do, a sentence each. */
+export function unheard(config: Configuration): string[] {
+  const sentences = [
+    [config.asRoot === true, "`asRoot` does nothing with the type burrow: its dlv runs as you"],
+    [config.console === "externalTerminal", "`console` is externalTerminal, which the type burrow does not have: the debug console is used"],
+    [text(config.logDest) !== undefined, "`logDest` does nothing with the type burrow: `burrow debug log` shows what dlv says"],
+    [
+      config.console === "integratedTerminal" && config.reload !== undefined && config.reload !== false && config.reload !== null,
+      "`reload` does nothing for a program in a terminal",
+    ],
+  ] as const;
+  return sentences.filter(([applies]) => applies).map(([, sentence]) => sentence);
+}
+
+/**
+ * The dlv that a user chose for a session of the Go extension: by `dlvToolPath` in launch.json, whose configurations are
+ * `written`, or by `alternate`, the setting `go.alternateTools.dlv`, which that extension has resolved into `config`.
+ */
+export function ownDlv({ written, alternate, config }: { written: readonly Record<string, unknown>[]; alternate: unknown; config: Record<string, unknown> }): string | undefined {
+  const own = written.find(({ name, type }) => name === config.name && type === config.type)?.dlvToolPath;
+  if (typeof own === "string" && isAbsolute(own)) {
+    return own;
+  }
+  return text(alternate) === undefined ? undefined : text(config.dlvToolPath);
+}
+
 /** Why the Go extension is left to find a port of its own; nothing where one is lent. */
 export function standsAside(config: Configuration): string | undefined {
   if (config.port !== undefined || config.debugServer !== undefined) {
@@ -128,18 +155,6 @@ export function standsAside(config: Configuration): string | undefined {
   return undefined;
 }
 
-/** The lines `NAME=value` of an environment file, as the Go extension reads them. */
-export function parseEnvFile(content: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const line of content.replace(/^\uFEFF/, "").split("\n")) {
-    const [, name, value] = /^\s*(?:export\s+)?([\w.-]+)\s*=\s*(.*)?\s*$/.exec(line) ?? [];
-    if (name !== undefined) {
-      found[name] = unquote((value ?? "").trim());
-    }
-  }
-  return found;
-}
-
 /** A command line as words; quotes hold a word together. */
 export function splitArguments(line: string): string[] {
   const words = line.match(/(?:[^\s"']+|"(?:\\.|[^"\\])*"|'[^']*')+/g) ?? [];
@@ -148,14 +163,35 @@ export function splitArguments(line: string): string[] {
   }));
 }
 
-function environment(config: Configuration, mode: string, { go, folder, readEnvFile }: Surroundings): Record<string, unknown> {
+function environment(config: Configuration, mode: string, around: Surroundings): Record<string, unknown> {
+  const { go, folder, home, readEnvFile } = around;
   const files = (Array.isArray(config.envFile) ? config.envFile : [config.envFile]).map(text);
-  const read = (file: string | undefined | null): Record<string, string> => {
-    return typeof file === "string" && file !== "" ? readEnvFile(absolute(file, folder)) : {};
+  const read = (file: string | undefined): Record<string, string> => {
+    return file === undefined ? {} : readEnvFile(absolute(inHome(file, home), folder));
   };
-  const tests = mode === "test" ? { ...read(go.testEnvFile), ...go.testEnvVars } : {};
+  const tests = mode === "test" ? { ...testEnvFile(around), ...resolveAll(go.testEnvVars, around) } : {};
   const own = typeof config.env === "object" ? config.env : {};
-  return Object.assign({}, go.toolsEnvVars, tests, ...files.map(read), own) as Record<string, unknown>;
+  return Object.assign({}, resolveAll(go.toolsEnvVars, around), tests, ...files.map(read), own) as Record<string, unknown>;
+}
+
+/** The variables of `go.testEnvFile`: a file for all tests, which a folder may not have. */
+function testEnvFile(around: Surroundings): Record<string, string> {
+  const given = text(around.go.testEnvFile);
+  if (given === undefined) {
+    return {};
+  }
+  const file = absolute(resolveSetting(given, around), around.folder);
+  try {
+    return resolveAll(around.readEnvFile(file), around);
+  } catch (error) {
+    around.warn(`go.testEnvFile is left out: ${error instanceof Error ? error.message : String(error)}`);
+    return {};
+  }
+}
+
+function resolveAll(values: Record<string, string>, around: Surroundings): Record<string, string> {
+  // The Go extension takes a value that is no text as it is.
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, typeof value === "string" ? resolveSetting(value, around) : value]));
 }
 
 function modeOf(config: Configuration, program: string, file: string | undefined): string {
@@ -182,15 +218,6 @@ function absolute(path: string, folder: string): string {
   const inFolder = join(folder, path);
   const isImportPath = /^[\w-]+(\.[\w-]+)+\//.test(path) && !existsSync(inFolder);
   return isAbsolute(path) || isImportPath ? path : inFolder;
-}
-
-function unquote(value: string): string {
-  const quoted = /^(['"])(.*)\1$/.exec(value);
-  if (quoted === null) {
-    return value;
-  }
-  const inside = quoted[2] ?? "";
-  return quoted[1] === '"' ? inside.replaceAll(String.raw`\n`, "\n") : inside;
 }
 
 function text(value: unknown): string | undefined {

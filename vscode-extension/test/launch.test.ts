@@ -8,14 +8,16 @@ import {
   complete,
   dlvFlags,
   leaseEnvironment,
-  parseEnvFile,
+  ownDlv,
   reloads,
   splitArguments,
   standsAside,
+  unheard,
   type Configuration,
   type GoSettings,
   type Surroundings,
 } from "../src/launch";
+import { parseEnvFile } from "../src/settings";
 
 const GO: GoSettings = { delveConfig: {}, buildTags: "", toolsEnvVars: {}, testEnvVars: {}, testEnvFile: null };
 
@@ -34,8 +36,11 @@ function folder(context: TestContext): string {
 const around = (dir: string, file?: string, go: Partial<GoSettings> = {}): Surroundings => ({
   folder: dir,
   file: file === undefined ? undefined : join(dir, file),
+  home: "/home/ann",
+  env: { TOKEN: "t" },
   go: { ...GO, ...go },
   readEnvFile: (path) => ({ FROM: path }),
+  warn: (message) => assert.fail(message),
 });
 
 const launch = (more: Record<string, unknown> = {}): Configuration => ({ name: "api", request: "launch", ...more });
@@ -77,6 +82,65 @@ void test("the Go extension's settings count where the configuration is silent",
   assert.equal(debug.buildFlags, "-race -tags=mine");
   assert.deepEqual(debug.env, { A: "tools", B: "tools", FROM: join(dir, "a.env") });
   assert.equal("envFile" in debug, false);
+});
+
+void test("variables and ~ are resolved where VS Code leaves them", (context) => {
+  const dir = folder(context);
+  const go = {
+    toolsEnvVars: { GOBIN: "${workspaceFolder}/bin", HOMED: "~/go", TOKENED: "a${env:TOKEN}b${env:NONE}" },
+    testEnvVars: { DATA: "${workspaceRoot}/data", TILDE: "a~b" },
+    testEnvFile: "${workspaceFolder}/test.env",
+  };
+  const config = complete(launch({ mode: "test", cwd: "~/x", output: "~/bin/api" }), around(dir, undefined, go));
+  assert.deepEqual(config.env, {
+    GOBIN: `${dir}/bin`,
+    HOMED: "/home/ann/go",
+    TOKENED: "atb",
+    DATA: `${dir}/data`,
+    TILDE: "a~b",
+    FROM: `${dir}/test.env`,
+  });
+  assert.deepEqual([config.cwd, config.output], ["/home/ann/x", "/home/ann/bin/api"]);
+});
+
+void test("a missing go.testEnvFile is told and does no harm, a missing envFile is an error", (context) => {
+  const warned: string[] = [];
+  const missing = (): never => {
+    throw new Error("no such file");
+  };
+  const given = { ...around(folder(context), undefined, { testEnvFile: "test.env" }), readEnvFile: missing, warn: (message: string) => warned.push(message) };
+  assert.deepEqual(complete(launch({ mode: "test", env: { A: "1" } }), given).env, { A: "1" });
+  assert.deepEqual(warned, ["go.testEnvFile is left out: no such file"]);
+  assert.throws(() => complete(launch({ envFile: "own.env" }), given), /no such file/);
+});
+
+void test("what the type burrow does not do is told by name", () => {
+  for (const [given, expected] of [
+    [{}, []],
+    [{ asRoot: true }, ["asRoot"]],
+    [{ console: "externalTerminal" }, ["console"]],
+    [{ logDest: "/tmp/log" }, ["logDest"]],
+    [{ console: "integratedTerminal", reload: false }, []],
+    [{ console: "integratedTerminal", reload: { whenStopped: "ask" }, asRoot: true }, ["asRoot", "reload"]],
+  ] as const) {
+    assert.deepEqual(unheard(launch(given)).map((sentence) => sentence.split("`")[1]), expected);
+  }
+});
+
+void test("a lent session has the workspace's dlv unless the user chose another", () => {
+  // What the Go extension makes of every configuration.
+  const config = { name: "api", type: "go", dlvToolPath: "/go/bin/dlv" };
+  const rows: [Record<string, unknown>[], unknown, string | undefined][] = [
+    [[], undefined, undefined],
+    [[{ name: "api", type: "go" }], "", undefined],
+    [[{ name: "api", type: "go", dlvToolPath: "/my/dlv" }], undefined, "/my/dlv"],
+    [[{ name: "other", type: "go", dlvToolPath: "/my/dlv" }], undefined, undefined],
+    [[{ name: "api", type: "go", dlvToolPath: "${workspaceFolder}/dlv" }], undefined, undefined],
+    [[], "dlv-mine", "/go/bin/dlv"],
+  ];
+  for (const [written, alternate, expected] of rows) {
+    assert.equal(ownDlv({ written, alternate, config }), expected, JSON.stringify([written, alternate]));
+  }
 });
 
 void test("output comes to the debug console unless a terminal has it", (context) => {
