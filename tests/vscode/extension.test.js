@@ -1,6 +1,8 @@
 // What a user of VS Code sees of Burrow's daemon.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { ALWAYS, BURROW, GO_FILES, READY, openWindow } from "./window.js";
 
@@ -93,6 +95,28 @@ test("a program that cannot be found is told, with a way on", async (context) =>
   await item.click();
   assert.match((await window.rows("The daemon does not answer")).join("\n"), /\/nowhere\/burrow/);
   await window.picture("no-daemon");
+});
+
+test("a daemon that never answers is tried less and less often", async (context) => {
+  const prepare = (window) => {
+    const [program, state] = [join(window.root, "burrow"), join(window.root, "state")];
+    const rendezvous = `{"schema":1,"pid":%d,"startedAt":"","version":"0","build":"b","protocol":1,"socket":"${state}/none"}`;
+    const start = `mkdir -p -m 700 ${state}; printf '${rendezvous}' $$ >${state}/new; mv ${state}/new ${state}/daemon.json; echo {}`;
+    writeFileSync(program, `#!/bin/sh\n${start}\n`, { mode: 0o755 });
+    const settings = { "burrow.autoStart": "always", "burrow.path": program };
+    writeFileSync(join(window.root, "data/Machine/settings.json"), JSON.stringify(settings));
+  };
+  const window = await openWindow(context, { files: FILES, settings: {}, prepare });
+  await window.output(/trying again in 1 s[^]*running[^]*trying again in 2 s/);
+
+  const lines = window.outputSoFar().split("\n");
+  const time = (line) => Date.parse(line.slice(0, 23));
+  for (const seconds of [0.25, 1]) {
+    const paused = lines.findIndex((line) => line.endsWith(`trying again in ${seconds} s`));
+    const tried = lines.findIndex((line, at) => at > paused && line.includes("running "));
+    const gap = time(lines[tried]) - time(lines[paused]);
+    assert.ok(gap >= seconds * 1000 - 20, `tried again after ${gap} ms instead of ${seconds} s`);
+  }
 });
 
 test("a window that reloads finds the same daemon", async (context) => {

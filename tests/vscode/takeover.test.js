@@ -28,6 +28,16 @@ test("a newer program in the extension takes over from an older daemon", async (
   assert.notEqual((await window.daemonStatus()).pid, older);
 });
 
+test("a folder with hooks and no Go speaks with a daemon of another version", async (context) => {
+  let older;
+  const prepare = async (window) => (older = await startOther(window, "0.0.1"));
+  const files = { ".devcontainer/devcontainer.json": JSON.stringify({ postCreateCommand: "true" }) };
+  const window = await openWindow(context, { files, settings: SETTINGS, bundled: true, prepare });
+  await window.output(`connected to daemon ${older}`);
+  await window.command("Burrow: Run Due Hooks");
+  await window.hookState("postCreate", "succeeded");
+});
+
 test("an older program in the extension leaves a newer daemon alone", async (context) => {
   let newer;
   const prepare = async (window) => (newer = await startOther(window, "99.0.0"));

@@ -1,18 +1,17 @@
 // The daemon of this window: found, started where that is allowed, and followed for as long as the window lives.
 //
 // One loop: find or start, connect, wait for the end, pause, again. Nothing polls: a pause ends by its time only after
-// a failure and only a few times; else by an event (daemon.json changed, a setting changed, the user asked).
+// a failure and only a few times; else by an event (another daemon came, a setting changed, the user asked).
 
-import { existsSync, watch } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { WorkDoneProgressReport } from "vscode-languageclient/node";
+import { Arrivals } from "./arrivals";
 import { Connection } from "./connection";
 import { describe, showError } from "./errors";
 import type { Requests, ServerDetails, Status, ToolsSwitched, WorkspaceStatus } from "./generated/protocol";
 import { findProgram, hasOwnProgram, mayStart, runProgram, windowEnvironment, type AutoStart, type ProgramResult } from "./program";
-import { isCode, readRendezvous, stateDirectory } from "./rendezvous";
+import { checkSocket, featureUser, isCode, readRendezvous, stateDirectory } from "./rendezvous";
 import { ownWorkspaces } from "./summary";
 
 /** How this window stands with its daemon. */
@@ -31,6 +30,12 @@ export type DaemonState =
 /** Pauses after a first failure, a second and so on, in milliseconds. After the last one only an event brings a try. */
 const PAUSES = [250, 1000, 2000, 5000, 10_000];
 
+/** A connection that ends sooner, in milliseconds, counts as a failure like one that did not come about. */
+const LASTING = 10_000;
+
+/** What is the matter where all pauses are over. */
+const ENDS = "The daemon ends soon after each start. `Burrow: Show Daemon Log` shows why.";
+
 /** What a folder with Go has. */
 const MODULES = "**/{go.mod,go.work}";
 
@@ -47,6 +52,7 @@ export class Daemon implements vscode.Disposable {
   private readonly uid = process.getuid?.() ?? 0;
   /** The state directory. */
   readonly directory = stateDirectory(process.env, this.uid);
+  private readonly arrivals = new Arrivals(this.directory, this.uid, (message) => { this.output.warn(message); });
   private current: DaemonState = { kind: "absent" };
   private opening: Promise<Connection | undefined> = Promise.resolve(undefined);
   private disposed = false;
@@ -82,20 +88,21 @@ export class Daemon implements vscode.Disposable {
   async follow(): Promise<void> {
     let failures = 0;
     while (!this.disposed) {
-      const event = this.nextEvent();
+      const woken = this.nextWake();
       this.opening = this.open();
       const connection = await this.opening;
       if (connection !== undefined) {
-        failures = 0;
+        const since = Date.now();
         this.say(`connected to daemon ${connection.details.pid}, build ${connection.details.build}`);
         void this.askForTools(connection);
         await connection.closed;
         this.say("the connection is closed");
-        this.show({ kind: "starting" });
+        failures = Date.now() - since < LASTING ? failures : 0;
+        this.show(failures < PAUSES.length ? { kind: "starting" } : { kind: "failed", message: ENDS });
       }
       // A failure is tried again in a while. Where no daemon is wanted there is nothing to try.
       const retry = connection !== undefined || this.current.kind === "failed";
-      await this.pause(retry ? PAUSES[failures++] : undefined, event);
+      await this.pause(retry ? PAUSES[failures++] : undefined, woken);
     }
   }
 
@@ -184,30 +191,25 @@ export class Daemon implements vscode.Disposable {
         this.show({ kind: "absent" });
         return undefined;
       }
-      if (!(await this.mayGiveWay())) {
-        const running = await this.connect(cwd);
-        if (running !== undefined) {
-          return running;
-        }
+      // A window that starts no daemon speaks with any that runs.
+      const replaces = (await this.mayGiveWay()) && (await this.isToStart());
+      const running = replaces ? undefined : await this.connect(cwd);
+      if (running !== undefined) {
+        return running;
       }
-      if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
-        this.show({ kind: "absent" });
-        return undefined;
-      }
-      if (!this.isWanted && !(await hasGo())) {
-        this.say("there is no Go module in this window");
+      if (!replaces && !(await this.isToStart())) {
         this.show({ kind: "absent" });
         return undefined;
       }
       this.show({ kind: "starting" });
-      const { stopped, stdout } = await this.burrow("start", "--unless-stopped", "--json");
+      const { stopped, stdout } = await this.start();
       if (stopped) {
         this.show({ kind: "stopped" });
         return undefined;
       }
       const started = await this.connect(cwd);
       if (started === undefined) {
-        throw new Error(`\`burrow start\` ended well, but no daemon answers in ${this.directory}.`);
+        throw new Error(this.whyNobodyAnswers());
       }
       if ((JSON.parse(stdout) as { outdated?: boolean }).outdated === true) {
         void this.offerNewer();
@@ -221,6 +223,28 @@ export class Daemon implements vscode.Disposable {
     }
   }
 
+  /** Whether this window is to have a daemon, where none runs. */
+  private async isToStart(): Promise<boolean> {
+    if (!mayStart(setting("autoStart") as AutoStart, process.env)) {
+      return false;
+    }
+    const isWanted = this.isWanted || (await hasGo());
+    if (!isWanted) {
+      this.say("there is no Go module in this window");
+    }
+    return isWanted;
+  }
+
+  /** Starts the daemon. One that failed to start is not worth another try for having written its daemon.json. */
+  private async start(): Promise<ProgramResult> {
+    try {
+      return await this.burrow("start", "--unless-stopped", "--json");
+    } catch (error) {
+      await this.arrivals.noteCurrent();
+      throw error;
+    }
+  }
+
   /**
    * Whether the daemon that runs is of another version than the program in this extension. That program then decides which
    * of the two is newer, once a daemon.
@@ -231,7 +255,14 @@ export class Daemon implements vscode.Disposable {
       return false;
     }
     this.compared.add(running.pid);
-    return hasOwnProgram(setting("path") as string | null, this.extensionPath) && mayStart(setting("autoStart") as AutoStart, process.env);
+    return hasOwnProgram(setting("path") as string | null, this.extensionPath);
+  }
+
+  private whyNobodyAnswers(): string {
+    const owner = this.uid === 0 ? featureUser() : undefined;
+    return owner === undefined
+      ? `\`burrow start\` ended well, but no daemon answers in ${this.directory}.`
+      : `This window runs as root, and the daemon of this container is ${owner}'s. Attach as ${owner}: with "remoteUser": "${owner}" in devcontainer.json.`;
   }
 
   private async offerNewer(): Promise<void> {
@@ -244,9 +275,11 @@ export class Daemon implements vscode.Disposable {
   /** A connection to the daemon that runs, if one does. */
   private async connect(cwd: string): Promise<Connection | undefined> {
     const rendezvous = await readRendezvous(this.directory, this.uid);
+    this.arrivals.note(rendezvous);
     if (rendezvous === undefined) {
       return undefined;
     }
+    await checkSocket(rendezvous.socket, this.uid);
     const session = { environment: windowEnvironment(process.env), cwd };
     try {
       return await Connection.open(rendezvous.socket, session, this.output, {
@@ -297,54 +330,21 @@ export class Daemon implements vscode.Disposable {
     }
   }
 
-  /** Waits for `event`, at most `milliseconds` where they are given. */
-  private async pause(milliseconds: number | undefined, event: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    if (milliseconds === undefined) {
-      this.say(`waiting for a daemon in ${this.directory}`);
-      await event;
-    } else {
-      this.say(`trying again in ${milliseconds / 1000} s`);
-      const time = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, milliseconds);
-      });
-      await Promise.race([time, event]);
-    }
+  /** Waits until another daemon comes or `woken` resolves, at most `milliseconds` where they are given. */
+  private async pause(milliseconds: number | undefined, woken: Promise<void>): Promise<void> {
+    this.say(milliseconds === undefined ? `waiting for a daemon in ${this.directory}` : `trying again in ${milliseconds / 1000} s`);
+    const timer = milliseconds === undefined ? undefined : setTimeout(this.wake, milliseconds);
+    const stopWatching = this.arrivals.watch(this.wake);
+    await woken;
+    stopWatching();
     clearTimeout(timer);
   }
 
   /** Resolves at the first reason from now on to try again. */
-  private nextEvent(): Promise<void> {
-    this.wake();
+  private nextWake(): Promise<void> {
     return new Promise((resolve) => {
-      const stopWatching = this.watchDirectory(() => {
-        this.wake();
-      });
-      this.wake = () => {
-        stopWatching();
-        resolve();
-      };
+      this.wake = resolve;
     });
-  }
-
-  /** Calls `changed` when a daemon came or went. Before its first start there is only the parent to watch. */
-  private watchDirectory(changed: () => void): () => void {
-    const exists = existsSync(this.directory);
-    const names = exists ? ["daemon.json", "stopped"] : [basename(this.directory)];
-    try {
-      const watcher = watch(exists ? this.directory : dirname(this.directory), (_event, name) => {
-        if (name === null || names.includes(name)) {
-          changed();
-        }
-      });
-      watcher.on("error", () => undefined); // the directory went away; the user's button is left
-      return () => {
-        watcher.close();
-      };
-    } catch (error) {
-      this.output.warn(`cannot watch ${this.directory}: ${String(error)}`);
-      return () => undefined;
-    }
   }
 }
 

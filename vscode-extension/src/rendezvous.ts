@@ -1,11 +1,14 @@
 // Where the daemon is: the state directory, and daemon.json in it. Knows nothing of VS Code.
 
-import { lstat, readFile } from "node:fs/promises";
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { lstat, readFile, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Rendezvous } from "./generated/protocol";
 
-/** Why a state directory is not used. The daemon's own code for it is BUR105. */
+/** Written by the Feature: whose daemon the container has. */
+const FEATURE = "/etc/burrow/feature.json";
+
+/** Why a state directory or a socket is not used. The daemon's own code for it is BUR105. */
 export class UnsafeStateDirectory extends Error {
   constructor(dir: string, reason: string) {
     super(`${dir} is not safe to use: ${reason} (BUR105)`);
@@ -13,7 +16,10 @@ export class UnsafeStateDirectory extends Error {
   }
 }
 
-/** The state directory of the daemon of `uid`, by the same rule as the daemon's. */
+/**
+ * The state directory of the daemon of `uid`, by the same rule as the daemon's. A command line of root's joins the daemon of
+ * the Feature's remote user instead; a window does not: its environment would be another user's to read.
+ */
 export function stateDirectory(env: NodeJS.ProcessEnv, uid: number): string {
   const given = env.BURROW_STATE_DIR;
   if (given !== undefined && given !== "") {
@@ -46,6 +52,35 @@ export async function readRendezvous(dir: string, uid: number): Promise<Rendezvo
   }
   const text = await orMissing(readFile(join(dir, "daemon.json"), "utf8"));
   return text === undefined ? undefined : parseRendezvous(text);
+}
+
+/** Whose daemon this container has where a Feature says so. */
+export function featureUser(path = FEATURE): string | undefined {
+  try {
+    const { remoteUser } = JSON.parse(readFileSync(path, "utf8")) as { remoteUser?: unknown };
+    return typeof remoteUser === "string" && remoteUser !== "root" ? remoteUser : undefined;
+  } catch {
+    return undefined; // there is no Feature
+  }
+}
+
+/**
+ * Checks that none but `uid` and root can listen at `socket`: who does gets this window's whole environment, and Node cannot
+ * ask who that is. A socket that is not there is the caller's to notice.
+ */
+export async function checkSocket(socket: string, uid: number): Promise<void> {
+  const found = await orMissing(lstat(socket));
+  if (found === undefined) {
+    return;
+  }
+  if (!found.isSocket() || found.uid !== uid || (found.mode & 0o077) !== 0) {
+    throw new UnsafeStateDirectory(socket, `it is no socket of user ${uid} alone`);
+  }
+  const folder = await stat(dirname(socket));
+  const isSticky = (folder.mode & 0o1000) !== 0;
+  if ((folder.uid !== uid && folder.uid !== 0) || ((folder.mode & 0o022) !== 0 && !isSticky)) {
+    throw new UnsafeStateDirectory(socket, "others may replace it, as they may write its folder");
+  }
 }
 
 /** A file of another format is as good as none: the daemon that wrote it is not ours to talk to. */

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { readRendezvous, stateDirectory, UnsafeStateDirectory } from "../src/rendezvous";
+import { checkSocket, featureUser, readRendezvous, stateDirectory, UnsafeStateDirectory } from "../src/rendezvous";
 
 const uid = process.getuid?.() ?? 0;
 const file = JSON.stringify({ schema: 1, pid: 7, startedAt: "", version: "0", build: "b", protocol: 1, socket: "/s" });
@@ -59,4 +61,37 @@ void test("a link to a directory is refused", async (context) => {
   const link = `${dir}-link`;
   symlinkSync(dir, link);
   await assert.rejects(readRendezvous(link, uid), UnsafeStateDirectory);
+});
+
+void test("a socket that others could have put there is refused", async (context) => {
+  const dir = directory(context);
+  const socket = join(dir, "socket");
+  await checkSocket(socket, uid); // nobody listens
+  const server = createServer().listen(socket);
+  context.after(() => server.close());
+  await once(server, "listening");
+  chmodSync(socket, 0o600);
+  await checkSocket(socket, uid);
+  await assert.rejects(checkSocket(socket, uid + 1), /no socket of user/);
+  chmodSync(dir, 0o770);
+  await assert.rejects(checkSocket(socket, uid), /others may replace it/);
+  chmodSync(dir, 0o1777);
+  await checkSocket(socket, uid);
+  chmodSync(socket, 0o660);
+  await assert.rejects(checkSocket(socket, uid), /no socket of user/);
+  await assert.rejects(checkSocket(join(dir, "daemon.json"), uid), /no socket of user/);
+});
+
+void test("the Feature says whose daemon a container has", (context) => {
+  const path = join(directory(context), "feature.json");
+  for (const [text, expected] of [
+    [`{"remoteUser": "vscode"}`, "vscode"],
+    [`{"remoteUser": "root"}`, undefined],
+    ["{}", undefined],
+    ["no JSON", undefined],
+  ] as const) {
+    writeFileSync(path, text);
+    assert.equal(featureUser(path), expected, text);
+  }
+  assert.equal(featureUser(`${path}.none`), undefined);
 });
