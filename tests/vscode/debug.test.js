@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { ALWAYS, READY, openWindow } from "./window.js";
 
@@ -219,6 +221,17 @@ test("a program in the terminal can be typed to", async (context) => {
   await window.picture("debug-terminal");
   await window.page.keyboard.press("Enter");
   await window.page.locator(".terminal-wrapper.active").waitFor({ state: "detached" });
+});
+
+test("a folder that was opened through a link is debugged", async (context) => {
+  const window = await open(context, { request: "launch", program: "${workspaceFolder}", env: { WHO: "gopher" } }, "main.go");
+  symlinkSync(window.workspace, join(window.root, "linked"));
+  const linked = await window.another("linked");
+  await linked.openFile("main.go");
+  await debugTo(linked, PRINTS);
+  await linked.variable("greeting", '"hello gopher"');
+  await linked.page.keyboard.press("Shift+F5");
+  await isOver(linked);
 });
 
 test("a running Go program is picked and attached to", async (context) => {
