@@ -19,7 +19,7 @@ pub use layout::{StateLayout, WorkspaceLayout};
 pub use lock::Lock;
 pub(crate) use private::{open_private, why_not_private};
 pub use replace::{
-    copy, create_dir, create_dir_for_now, create_new_for_now, read_json, remove_dir, remove_file, rename,
+    copy, create_dir, create_dir_for_now, create_new_for_now, read, read_json, remove_dir, remove_file, rename,
     rename_for_now, replace, replace_for_now, replace_for_now_bytes, replace_json, replace_link, replace_with_mode,
 };
 pub use reserved::Reserved;

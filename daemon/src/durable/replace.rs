@@ -1,10 +1,11 @@
 //! Whole files, links and directories: made, replaced, claimed, removed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 
 use camino::Utf8Path;
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -125,12 +126,33 @@ pub fn replace_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), Dura
 /// # Errors
 /// [`DurableError::Read`], or [`DurableError::Damaged`] where it is no such JSON.
 pub fn read_json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, DurableError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| DurableError::Damaged { path: path.to_owned(), source })
+}
+
+/// Reads a file; `None` where there is none. What is no regular file is not waited for: root reads what another user may
+/// have left there.
+///
+/// # Errors
+/// [`DurableError::Read`].
+pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>, DurableError> {
+    // A FIFO opens at once then; the flag means nothing to a file.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DurableError::read(path)(error)),
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(|source| DurableError::Damaged { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    let mut read = || {
+        if file.metadata()?.is_file() {
+            file.read_to_end(&mut bytes)
+        } else {
+            Err(std::io::Error::other("it is no regular file"))
+        }
+    };
+    read().map_err(DurableError::read(path))?;
+    Ok(Some(bytes))
 }
 
 /// Makes a file that does not exist yet: of all processes that try, one gets `true`. Nobody waits for the disk.
@@ -209,9 +231,11 @@ fn sync_dir(path: &Utf8Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use camino::Utf8PathBuf;
+    use rustix::fs::{CWD, FileType, Mode};
 
     use super::{
-        create_dir, create_new_for_now, read_json, remove_dir, remove_file, replace, replace_json, replace_link,
+        DurableError, create_dir, create_new_for_now, read, read_json, remove_dir, remove_file, replace, replace_json,
+        replace_link,
     };
 
     fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -279,6 +303,19 @@ mod tests {
         assert_eq!(read_json::<u32>(&path).unwrap(), Some(7));
         replace(&path, b"{").unwrap();
         assert!(read_json::<u32>(&path).is_err());
+    }
+
+    /// To open a FIFO for reading waits for a writer.
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let (_keep, folder) = folder();
+        let fifo = folder.join("fifo");
+        rustix::fs::mknodat(CWD, fifo.as_std_path(), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        replace_json(&folder.join("file"), &7).unwrap();
+        std::os::unix::fs::symlink("file", folder.join("link")).unwrap();
+        for name in ["fifo", "link", "."] {
+            assert!(matches!(read(&folder.join(name)), Err(DurableError::Read { .. })), "{name}");
+        }
     }
 
     #[test]
