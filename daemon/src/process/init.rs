@@ -134,15 +134,24 @@ fn to_foreground(command: Pid) {
 /// Every signal that a container may be sent, from here on.
 fn catch_all() -> mpsc::UnboundedReceiver<Signal> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    for number in 1..32 {
-        let Some(forwarded) = Signal::from_named_raw(number).filter(|signal| is_for_the_command(*signal)) else {
+    // 32 and 33 are the C library's own. Of the real-time signals behind them an image may name one as its STOPSIGNAL.
+    for number in (1..32).chain(34..=64) {
+        let forwarded = by_number(number);
+        if !is_for_the_command(forwarded) {
             continue;
-        };
+        }
         let Ok(mut signals) = signal(SignalKind::from_raw(number)) else { continue };
         let sender = sender.clone();
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(forwarded).is_ok() {} });
     }
     receiver
+}
+
+/// One of 1..=64, as the kernel has them.
+#[expect(unsafe_code, reason = "rustix names no real-time signal; this only hands on what the kernel delivered to us")]
+fn by_number(number: i32) -> Signal {
+    // SAFETY: it is a signal's number, and none that the C library uses itself.
+    unsafe { Signal::from_raw_unchecked(number) }
 }
 
 /// Not those that the kernel keeps, that tell of a fault of our own, or that are ours to answer.
@@ -164,6 +173,7 @@ mod tests {
         for (signal, expected, why) in [
             (Signal::TERM, true, "the usual way to stop one"),
             (Signal::QUIT, true, "the STOPSIGNAL of some images"),
+            (super::by_number(37), true, "SIGRTMIN+3, the STOPSIGNAL of systemd"),
             (Signal::WINCH, true, "the STOPSIGNAL of others, and a terminal's new size"),
             (Signal::CHILD, false, "its own children are not the command's"),
             (Signal::SEGV, false, "a fault is where it happened"),
