@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use burrow_protocol::error::ErrorCode;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::coded::Coded;
+use crate::container;
 use crate::durable::StateLayout;
 use crate::process::user::User;
 
-/// The state directory: ledger, runs, generations, the rendezvous. Default: `/var/lib/burrow/UID` where that is, else
-/// `/var/tmp/burrow-UID`.
+/// The state directory: ledger, runs, generations, the rendezvous. Default: `/var/lib/burrow/UID` where that is or where
+/// the Feature is for this user, else `/var/tmp/burrow-UID`.
 pub const STATE_DIR: &str = "BURROW_STATE_DIR";
 /// The store of Go tools, which containers may share. Default: `store` in the state directory.
 pub const STORE_DIR: &str = "BURROW_STORE_DIR";
@@ -175,8 +176,9 @@ pub fn base_env(env: &BTreeMap<String, String>, user: Option<&User>) -> BTreeMap
 }
 
 fn default_state_dir(uid: u32) -> Utf8PathBuf {
-    let prepared = Utf8Path::new("/var/lib/burrow").join(uid.to_string());
-    if prepared.is_dir() { prepared } else { format!("/var/tmp/burrow-{uid}").into() }
+    let prepared = container::state_of(uid);
+    // A container that is just starting has it a moment later: two daemons would not know of each other.
+    if prepared.is_dir() || container::has_state(uid) { prepared } else { format!("/var/tmp/burrow-{uid}").into() }
 }
 
 fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {

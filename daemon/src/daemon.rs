@@ -390,7 +390,7 @@ impl Core {
         let start = Instant::now();
         let mut told = Vec::new();
         loop {
-            let look = container::look_around(self.config.state.rendezvous());
+            let look = container::look_around(self.config.state.clone());
             let Some(found) = self.cancel.run_until_cancelled(look).await else { return };
             for note in found.notes.iter().filter(|note| !told.contains(*note)) {
                 tracing::warn!(code = note.code, "{}", note.message);

@@ -178,6 +178,10 @@ registry! {
     OwnerWrong = 701 "owner-wrong";
     /// The container's engine has a socket here, and cannot be asked.
     EngineUnreachable = 702 "engine-unreachable";
+    /// The Feature does not tell whose daemon the container has.
+    RemoteUserUnknown = 703 "remote-user-unknown";
+    /// The container's entrypoint has not made the user's state directory.
+    StateNotMade = 704 "state-not-made";
 }
 
 wire! {

@@ -5,6 +5,7 @@ pub(crate) mod engine;
 mod entrypoint;
 mod feature;
 mod image;
+mod install;
 mod plain;
 mod starts;
 mod surroundings;

@@ -1,4 +1,4 @@
-//! A machine with a remote user, as a Feature leaves it: its own `/etc` and `/var/tmp`, in mount namespaces. For what
+//! A machine with a remote user, as a Feature leaves it: its own `/etc`, `/var/lib` and `/var/tmp`, in mount namespaces. For what
 //! Burrow finds without any environment variable. Needs root.
 
 use std::fs;
@@ -22,7 +22,9 @@ impl Machine {
     pub(crate) fn with_remote_user(uid: u32) -> Self {
         let sandbox = Sandbox::new().without_env("BURROW_STATE_DIR").without_env("BURROW_STORE_DIR");
         let root = sandbox.root().to_owned();
-        for (folder, mode) in [("", 0o755), ("var-tmp", 0o1777), ("home", 0o755), ("workspace", 0o755)] {
+        for (folder, mode) in
+            [("", 0o755), ("var-tmp", 0o1777), ("var-lib", 0o755), ("home", 0o755), ("workspace", 0o755)]
+        {
             fs::create_dir_all(root.join(folder)).unwrap();
             fs::set_permissions(root.join(folder), PermissionsExt::from_mode(mode)).unwrap();
         }
@@ -46,7 +48,7 @@ impl Machine {
 
     /// Starts `burrow ARGS`, as root or as the remote user, with or without `XDG_RUNTIME_DIR`.
     pub(crate) fn start(&self, as_root: bool, runtime_dir: bool, args: &[&str]) -> Background {
-        let enter = "mount --bind \"$0/etc\" /etc && mount --bind \"$0/var-tmp\" /var/tmp && exec \"$@\"";
+        let enter = "for name in etc var/lib var/tmp; do mount --bind \"$0/$(echo $name | tr / -)\" /$name || exit; done; exec \"$@\"";
         let mut command = self.sandbox.command("unshare");
         command.args(["--mount", "--propagation", "private", "--", "sh", "-c", enter, self.sandbox.root().as_str()]);
         if !as_root {

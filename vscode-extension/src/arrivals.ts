@@ -10,7 +10,8 @@ export class Arrivals {
   private tried = "";
 
   constructor(
-    private readonly directory: string,
+    /** The state directory: another one, once the container's start has made that. */
+    private readonly directory: () => string,
     private readonly uid: number,
     /** Is told why the directory cannot be watched. */
     private readonly warn: (message: string) => void,
@@ -51,15 +52,16 @@ export class Arrivals {
 
   /** What is wrong with the directory is told by the next attempt. */
   private read(): Promise<Rendezvous | undefined> {
-    return readRendezvous(this.directory, this.uid).catch(() => undefined);
+    return readRendezvous(this.directory(), this.uid).catch(() => undefined);
   }
 
   /** Calls `changed` with the file. Before a daemon's first start there is only the parent to watch. */
   private watchDirectory(changed: (file: string) => void): () => void {
-    const exists = existsSync(this.directory);
-    const names = exists ? ["daemon.json", "stopped"] : [basename(this.directory)];
+    const directory = this.directory();
+    const exists = existsSync(directory);
+    const names = exists ? ["daemon.json", "stopped"] : [basename(directory)];
     try {
-      const watcher = watch(exists ? this.directory : dirname(this.directory), (_event, file) => {
+      const watcher = watch(exists ? directory : dirname(directory), (_event, file) => {
         if (file !== null && names.includes(file)) {
           changed(file);
         }
@@ -69,7 +71,7 @@ export class Arrivals {
         watcher.close();
       };
     } catch (error) {
-      this.warn(`cannot watch ${this.directory}: ${String(error)}`);
+      this.warn(`cannot watch ${directory}: ${String(error)}`);
       return () => undefined;
     }
   }

@@ -50,9 +50,7 @@ export class Daemon implements vscode.Disposable {
   /** The daemons, by process, whose version was compared with ours. */
   private readonly compared = new Set<number>();
   private readonly uid = process.getuid?.() ?? 0;
-  /** The state directory. */
-  readonly directory = stateDirectory(process.env, this.uid);
-  private readonly arrivals = new Arrivals(this.directory, this.uid, (message) => { this.output.warn(message); });
+  private readonly arrivals = new Arrivals(() => this.directory, this.uid, (message) => { this.output.warn(message); });
   private current: DaemonState = { kind: "absent" };
   private opening: Promise<Connection | undefined> = Promise.resolve(undefined);
   private disposed = false;
@@ -78,6 +76,11 @@ export class Daemon implements vscode.Disposable {
     private readonly version: string,
     private readonly output: vscode.LogOutputChannel,
   ) {}
+
+  /** The state directory. A container that is just starting may make it later than the window looks for it. */
+  get directory(): string {
+    return stateDirectory(process.env, this.uid);
+  }
 
   /** How it stands now. */
   get state(): DaemonState {

@@ -19,7 +19,7 @@ function given(context: TestContext): { dir: string; arrivals: Arrivals; write: 
     writeFileSync(join(dir, "new"), JSON.stringify({ pid, startedAt: "", socket: "/s" }));
     renameSync(join(dir, "new"), join(dir, "daemon.json"));
   };
-  return { dir, arrivals: new Arrivals(dir, uid, (message) => assert.fail(message)), write };
+  return { dir, arrivals: new Arrivals(() => dir, uid, (message) => assert.fail(message)), write };
 }
 
 /** Resolves when there was news. */

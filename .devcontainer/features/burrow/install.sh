@@ -10,9 +10,27 @@ fail() {
     exit 1
 }
 
-user=${_REMOTE_USER:-root}
-uid=$(id -u "$user") || fail "there is no user $user in this image, so there is nobody to install for: correct remoteUser"
-group=$(id -g "$user")
+# remoteUser is a name or a uid, with or without `:group`. Not asked of `id`: what that knows of a uid differs.
+asked=${_REMOTE_USER:-root}
+asked=${asked%%:*}
+by_name=
+by_uid=
+while IFS=: read -r name _ number first _ || [ -n "$name" ]; do
+    [ "$name" != "$asked" ] || by_name=${by_name:-$name:$number:$first}
+    [ "$number" != "$asked" ] || by_uid=${by_uid:-$name:$number:$first}
+done </etc/passwd
+found=${by_name:-$by_uid}
+if [ -z "$found" ]; then
+    case $asked in
+    '' | *[!0-9]*) fail "there is no user $asked in this image, so there is nobody to install for: correct remoteUser" ;;
+    esac
+    # A uid without an account: of root's group, as the engines have it.
+    found=$asked:$asked:0
+fi
+user=${found%%:*}
+group=${found##*:}
+uid=${found#*:}
+uid=${uid%:*}
 
 machine=$(uname -m)
 binary=bin/burrow-$machine
@@ -41,6 +59,8 @@ ln -sfn "$state/current" /usr/local/share/burrow/tools
 printf '#!/bin/sh\nexec /usr/local/bin/burrow entrypoint\n' >/usr/local/share/burrow/entrypoint
 chmod 755 /usr/local/share/burrow/entrypoint
 
+# The image below may have had other options.
+rm -f /etc/burrow/no-tools
 [ "${TOOLS:-true}" = true ] || : >/etc/burrow/no-tools
 
 # VS Code installs it from this path; without it the daemon does all that it does, and no window shows it.

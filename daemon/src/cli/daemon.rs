@@ -17,7 +17,7 @@ use crate::coded::Coded;
 use crate::config::{self, Config};
 use crate::daemon::{self, StartError};
 use crate::memory;
-use crate::process::user::become_user;
+use crate::process::user::{User, become_user};
 use log::Log;
 
 #[derive(Debug, clap::Args)]
@@ -30,11 +30,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus> {
     let finder = context.finder().clone();
     let user = finder.identity.become_user.as_ref();
-    if let Some(user) = user {
-        become_user(user)?;
-    }
+    let become_user =
+        |user: &User| become_user(user).map_err(|source| StartError::Become { user: user.name.clone(), source });
     let base_env = config::base_env(&config::process_env(), user);
-    match serve(finder.config, base_env, args.report, context) {
+    match user.map_or(Ok(()), become_user).and_then(|()| serve(finder.config, base_env, args.report, context)) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if args.report => {
             say(&error.to_data());

@@ -31,6 +31,7 @@ use clap::{Parser, Subcommand};
 use crate::client::ClientError;
 use crate::coded::Coded;
 use crate::config::ConfigError;
+use crate::container::{FeatureError, MendError};
 use crate::daemon::StartError;
 use context::Context;
 use exit::ExitStatus;
@@ -110,6 +111,7 @@ fn run(arguments: Arguments, printer: Printer) -> Result<ExitStatus> {
         return Ok(entrypoint::run(&args, printer));
     }
     let context = Context::new(printer, workspace)?;
+    context.await_state()?;
     // The daemon builds its own runtimes: it may have to become another user first.
     if let Command::Daemon(args) = command {
         return daemon::run(&args, &context);
@@ -141,6 +143,15 @@ fn describe(error: &anyhow::Error) -> ErrorData {
         return error.to_data();
     }
     if let Some(error) = error.downcast_ref::<StartError>() {
+        return error.to_data();
+    }
+    if let Some(error) = error.downcast_ref::<FeatureError>() {
+        return error.to_data();
+    }
+    if let Some(error) = error.downcast_ref::<MendError>() {
+        return error.to_data();
+    }
+    if let Some(error) = error.downcast_ref::<context::NotMade>() {
         return error.to_data();
     }
     if let Some(data) = error.downcast_ref::<exit::Told>() {

@@ -8,8 +8,8 @@ mod mountinfo; // pure: what /proc/self/mountinfo tells of the container
 mod ownership; // mending the owner of Burrow's own folders, as root
 mod surroundings; // all that is known of what is around the container
 
-pub use feature::remote_user;
+pub use feature::{FeatureError, has_state, remote_user, state_of};
 pub use host_paths::{to_container, to_host};
 pub use identity::{IdentityError, current_start, identify, is_one};
-pub use ownership::{MendError, mend};
+pub use ownership::{Caches, MendError, caches, lead_tools, mend_caches, mend_state};
 pub use surroundings::look_around;

@@ -6,10 +6,14 @@
 //! Invariants: nothing but Burrow's own folders is touched; every step goes through a directory's handle, follows no link,
 //! and stays on the mount it began on, so that what a user puts into a folder leads root nowhere else. A folder gets its
 //! owner last: where the work was interrupted, the next start does it again.
+//!
+//! A folder of the right owner is looked into as well, some levels deep, where it is a volume: `go build` as root (a bare
+//! `docker exec`) leaves folders there that the user may not write.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use burrow_protocol::error::ErrorCode;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -73,17 +77,69 @@ impl Coded for MendError {
     }
 }
 
-/// Makes the state directory of `uid` where the container has none, gives it and the caches to that user, and leads the
-/// tools' fixed path to it. What fails is returned; the rest is done all the same. Blocks.
+/// Makes the state directory that the Feature gives to `uid` where the container has none, and gives it to that user. Blocks.
+///
+/// # Errors
+/// [`MendError`].
+pub fn mend_state(uid: u32, gid: u32) -> Result<(), MendError> {
+    let state = feature::state_of(uid);
+    make_state(&state, uid)?;
+    give(&state, 0, uid, gid)
+}
+
+/// The caches, as a start of the container finds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caches {
+    /// There are none.
+    None,
+    /// Their folders are the user's; what is in them may not be.
+    Own,
+    /// A folder is another's, with all that is in it.
+    Others,
+}
+
+/// How the caches are for `uid`. Blocks, for a few system calls.
 #[must_use]
-pub fn mend(uid: u32, gid: u32) -> Vec<MendError> {
-    let state = Utf8Path::new(feature::STATES).join(uid.to_string());
-    let mut failed: Vec<_> = make_state(&state, uid).err().into_iter().collect();
-    for path in feature::own_folders(uid) {
-        failed.extend(give(&path, uid, gid).err());
+pub fn caches(uid: u32) -> Caches {
+    feature::caches().fold(Caches::None, |found, (path, _)| match of_others(&path, 0, uid) {
+        None if found == Caches::None => Caches::Own,
+        None => found,
+        Some(_) => Caches::Others,
+    })
+}
+
+/// Gives the caches to `uid`, and what a command of root's left in their upper levels. What fails is returned; the rest is
+/// done all the same. Blocks, for long where a large cache was another's.
+#[must_use]
+pub fn mend_caches(uid: u32, gid: u32) -> Vec<MendError> {
+    feature::caches().filter_map(|(path, levels)| give(&path, levels, uid, gid).err()).collect()
+}
+
+/// Leads the tools' fixed path to those of the state directory `state`, where there is such a path. Blocks.
+///
+/// # Errors
+/// [`MendError::Tools`].
+pub fn lead_tools(state: &Utf8Path, uid: u32) -> Result<(), MendError> {
+    let (link, target) = (Utf8Path::new(feature::TOOLS), state.join("current"));
+    // Without it there is no Feature here, and no editor looks there.
+    match link.read_link_utf8() {
+        Ok(found) if found != target => durable::replace_link(&target, link).map_err(|source| MendError::Tools {
+            path: link.to_owned(),
+            uid,
+            source,
+        }),
+        _ => Ok(()),
     }
-    failed.extend(lead_tools(&state, uid).err());
-    failed
+}
+
+/// What does not belong to `uid` of the folder `path` and the `levels` below it: one path, and whose it is. Blocks.
+pub(super) fn of_others(path: &Utf8Path, levels: u32, uid: u32) -> Option<(Utf8PathBuf, u32)> {
+    let metadata = path.symlink_metadata().ok()?;
+    if metadata.uid() != uid {
+        return Some((path.to_owned(), metadata.uid()));
+    }
+    let below = levels.checked_sub(1).filter(|_| metadata.is_dir())?;
+    path.read_dir_utf8().ok()?.flatten().find_map(|entry| of_others(entry.path(), below, uid))
 }
 
 fn make_state(state: &Utf8Path, uid: u32) -> Result<(), MendError> {
@@ -101,13 +157,14 @@ fn make_state(state: &Utf8Path, uid: u32) -> Result<(), MendError> {
     }
 }
 
-/// Gives the folder at `path` with all that is in it to `uid`, unless it has that owner.
-fn give(path: &Utf8Path, uid: u32, gid: u32) -> Result<(), MendError> {
+/// Gives the folder at `path` with all that is in it to `uid`; where it has that owner, what has another one in the `levels`
+/// below it.
+fn give(path: &Utf8Path, levels: u32, uid: u32, gid: u32) -> Result<(), MendError> {
     let failed = |source| MendError::Owner { path: path.to_owned(), uid, source };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let parent = open_roots(parent, failed)?;
     let owner = Owner { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) };
-    owner.give(&parent, name).map_err(|errno| failed(errno.into()))
+    owner.give(&parent, name, levels).map_err(|errno| failed(errno.into()))
 }
 
 /// A handle of the folder `path`, which must be root's alone.
@@ -123,19 +180,6 @@ fn open_roots(path: &Utf8Path, failed: impl Fn(io::Error) -> MendError) -> Resul
     Ok(folder)
 }
 
-fn lead_tools(state: &Utf8Path, uid: u32) -> Result<(), MendError> {
-    let (link, target) = (Utf8Path::new(feature::TOOLS), state.join("current"));
-    // Without it there is no Feature here, and no editor looks there.
-    match link.read_link_utf8() {
-        Ok(found) if found != target => durable::replace_link(&target, link).map_err(|source| MendError::Tools {
-            path: link.to_owned(),
-            uid,
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// Whose things become.
 #[derive(Clone, Copy)]
 struct Owner {
@@ -143,27 +187,57 @@ struct Owner {
     gid: Gid,
 }
 
+/// What of a folder's entries becomes the owner's.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// All that lies below it, so many levels at most.
+    All(u32),
+    /// What is another's in so many levels, with all that is below that.
+    Others(u32),
+}
+
+impl Reach {
+    fn below(self) -> rustix::io::Result<Self> {
+        match self {
+            Self::All(levels) => levels.checked_sub(1).map(Self::All).ok_or(Errno::LOOP),
+            Self::Others(levels) => Ok(Self::Others(levels.saturating_sub(1))),
+        }
+    }
+}
+
+/// Where a folder lies.
+#[derive(Clone, Copy)]
+struct Place {
+    mount: Mount,
+    /// In a volume of its own a second name of a file is Burrow's as well; in the container's layer it may be another's.
+    is_own_mount: bool,
+}
+
 impl Owner {
-    fn give(self, parent: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    fn give(self, parent: &OwnedFd, name: &str, levels: u32) -> rustix::io::Result<()> {
         let folder = openat(parent, name, folder_flags(), Mode::empty())?;
         let found = look(&folder)?;
+        let place = Place { mount: mount(&found), is_own_mount: mount(&found) != mount(&look(parent)?) };
         if found.stx_uid == self.uid.as_raw() {
-            return Ok(());
+            // What lies in the container's layer may have been moved there by the user, and been root's own before.
+            let levels = if place.is_own_mount { levels } else { 0 };
+            return self.give_entries(folder.as_fd(), place, Reach::Others(levels));
         }
-        // In a volume of its own a second name of a file is Burrow's as well; in the container's layer it may be another's.
-        let own_mount = mount(&found) != mount(&look(parent)?);
-        self.give_entries(folder.as_fd(), mount(&found), own_mount, DEPTH)?;
+        self.give_entries(folder.as_fd(), place, Reach::All(DEPTH))?;
         fchown(&folder, Some(self.uid), Some(self.gid))
     }
 
-    fn give_entries(self, folder: BorrowedFd<'_>, on: Mount, own_mount: bool, depth: u32) -> rustix::io::Result<()> {
-        let Some(depth) = depth.checked_sub(1) else { return Err(Errno::LOOP) };
+    fn give_entries(self, folder: BorrowedFd<'_>, place: Place, reach: Reach) -> rustix::io::Result<()> {
+        if let Reach::Others(0) = reach {
+            return Ok(());
+        }
+        let reach = reach.below()?;
         for entry in Dir::read_from(folder)? {
             let entry = entry?;
             if matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 continue;
             }
-            match self.give_entry(folder, entry.file_name(), on, own_mount, depth) {
+            match self.give_entry(folder, entry.file_name(), place, reach) {
                 // It is gone since.
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error),
@@ -172,28 +246,30 @@ impl Owner {
         Ok(())
     }
 
-    fn give_entry(
-        self,
-        folder: BorrowedFd<'_>,
-        name: &CStr,
-        on: Mount,
-        own_mount: bool,
-        depth: u32,
-    ) -> rustix::io::Result<()> {
+    fn give_entry(self, folder: BorrowedFd<'_>, name: &CStr, place: Place, reach: Reach) -> rustix::io::Result<()> {
         // What is looked at is what is changed: the handle stays the same, whatever the name becomes.
         let entry = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let found = look(&entry)?;
-        let kind = FileType::from_raw_mode(RawMode::from(found.stx_mode));
-        if mount(&found) != on {
+        if mount(&found) != place.mount {
             return Ok(());
         }
-        if kind == FileType::Directory {
-            let inner = openat(&entry, c".", folder_flags(), Mode::empty())?;
-            self.give_entries(inner.as_fd(), on, own_mount, depth)?;
-        } else if found.stx_nlink > 1 && !own_mount {
+        let is_folder = FileType::from_raw_mode(RawMode::from(found.stx_mode)) == FileType::Directory;
+        let reach = match reach {
+            Reach::Others(_) if found.stx_uid != self.uid.as_raw() => Reach::All(DEPTH),
+            reach => reach,
+        };
+        if is_folder {
+            if !matches!(reach, Reach::Others(0)) {
+                let inner = openat(&entry, c".", folder_flags(), Mode::empty())?;
+                self.give_entries(inner.as_fd(), place, reach)?;
+            }
+        } else if found.stx_nlink > 1 && !place.is_own_mount {
             return Ok(());
         }
-        chownat(&entry, c"", Some(self.uid), Some(self.gid), AtFlags::EMPTY_PATH)
+        match reach {
+            Reach::All(_) => chownat(&entry, c"", Some(self.uid), Some(self.gid), AtFlags::EMPTY_PATH),
+            Reach::Others(_) => Ok(()),
+        }
     }
 }
 

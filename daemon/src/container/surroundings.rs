@@ -12,14 +12,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::engine::{self, Own};
 use super::feature;
 use super::mountinfo;
+use super::ownership;
 use crate::coded::Coded;
+use crate::durable::StateLayout;
 use crate::process::user::User;
 
-/// Looks around, in a container. `own_file` lies in the state directory, and this daemon wrote it: by it the engine finds
-/// the container.
-pub async fn look_around(own_file: Utf8PathBuf) -> Surroundings {
+/// Looks around, in a container, for the daemon of the state directory `state`: by the file that leads to it, which that
+/// daemon wrote, the engine finds the container.
+pub async fn look_around(state: StateLayout) -> Surroundings {
     // A panic in there is a bug; a release build has aborted already.
-    let (own, mut found) = tokio::task::spawn_blocking(move || from_proc(own_file))
+    let (own, mut found) = tokio::task::spawn_blocking(move || from_proc(&state))
         .await
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     let Some(own) = own else { return found };
@@ -31,34 +33,32 @@ pub async fn look_around(own_file: Utf8PathBuf) -> Surroundings {
     found
 }
 
-fn from_proc(own_file: Utf8PathBuf) -> (Option<Own>, Surroundings) {
+fn from_proc(state: &StateLayout) -> (Option<Own>, Surroundings) {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mounts = mountinfo::parse(&text);
-    let own = mounts.network_id.map(|network_id| Own { network_id, layer: mounts.layer, file: own_file });
+    let own = mounts.network_id.map(|network_id| Own { network_id, layer: mounts.layer, file: state.rendezvous() });
     let found = Surroundings {
         known_by: KnownBy::Proc,
         mounts: mountinfo::host_mounts(&text),
-        notes: ownership_notes(rustix::process::getuid().as_raw()),
+        notes: ownership_notes(rustix::process::getuid().as_raw(), state.dir()),
         ..Surroundings::default()
     };
     (own, found)
 }
 
-/// What of Burrow's own folders is not the user's.
-fn ownership_notes(uid: u32) -> Vec<Reason> {
-    let others =
-        |path: Utf8PathBuf| Some((path.symlink_metadata().ok()?.uid(), path)).filter(|(owner, _)| *owner != uid);
+/// What of Burrow's own folders is not the user's, whose daemon has the state directory `state`.
+fn ownership_notes(uid: u32, state: &Utf8Path) -> Vec<Reason> {
     let mut notes: Vec<_> = feature::own_folders(uid)
-        .filter_map(others)
-        .map(|(owner, path)| {
-            let hint = Some(format!("as root: chown -R {uid} {path}"));
-            (format!("{path} belongs to uid {owner}, and Burrow runs as uid {uid}"), hint)
+        .filter_map(|(folder, levels)| {
+            let (path, owner) = ownership::of_others(&folder, levels, uid)?;
+            let hint = Some(format!("as root: chown -R {uid} {folder}"));
+            Some((format!("{path} belongs to uid {owner}, and Burrow runs as uid {uid}"), hint))
         })
         .collect();
     let tools = Utf8Path::new(feature::TOOLS);
-    let own = Utf8Path::new(feature::STATES).join(uid.to_string()).join("current");
-    if feature::remote_user().is_some_and(|user| user.uid == uid)
-        && tools.read_link_utf8().is_ok_and(|target| target != own)
+    let own = feature::state_of(uid).join("current");
+    if matches!(feature::remote_user(), Ok(Some(user)) if user.uid == uid)
+        && tools.read_link_utf8().is_ok_and(|target| target != own && target != state.join("current"))
     {
         let hint = Some(format!(
             "as root: mkdir -p -m 700 {0}; chown {uid} {0}; ln -sfn {own} {tools}",

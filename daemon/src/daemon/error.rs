@@ -39,6 +39,14 @@ pub enum StartError {
         #[from]
         source: IdentityError,
     },
+    /// Root cannot become the user whose daemon it is to start.
+    #[error("become {user}")]
+    Become {
+        /// The user.
+        user: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The operating system refuses what every process needs.
     #[error("set up the daemon's process")]
     Runtime {
@@ -58,7 +66,7 @@ impl Coded for StartError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Running { .. } => ErrorCode::DaemonRunning,
-            Self::Runtime { .. } => ErrorCode::DaemonStart,
+            Self::Become { .. } | Self::Runtime { .. } => ErrorCode::DaemonStart,
             Self::Unsafe { .. } => ErrorCode::StateUnsafe,
             Self::State { source } => source.code(),
             Self::Identity { source } => source.code(),
@@ -72,6 +80,9 @@ impl Coded for StartError {
             Self::Unsafe { path, .. } => {
                 Some(format!("remove {path}, or set BURROW_STATE_DIR to a folder of your own"))
             }
+            Self::Become { user, .. } => Some(format!(
+                "give the container the capabilities SETUID and SETGID, or call Burrow as {user} (`docker exec --user {user}`)"
+            )),
             Self::Runtime { .. } => None,
             Self::State { source } => source.hint(),
             Self::Identity { source } => source.hint(),

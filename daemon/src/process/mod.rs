@@ -43,7 +43,7 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 
 pub use after::{ROLE as AFTER_ROLE, after, after_main};
-pub use detach::spawn_detached;
+pub use detach::{spawn_beside, spawn_detached};
 pub use environ::environment_of;
 pub use error::ProcessError;
 pub use exit::Exit;

@@ -30,6 +30,22 @@ impl User {
 }
 
 impl User {
+    /// The account that `user` means where containers are told their user: a name or a number, with or without `:GROUP`
+    /// behind it, which does not count. A number without an account is one, as the engines have it: of root's group, at home
+    /// in `/`. Blocks.
+    #[must_use]
+    pub fn named(user: &str) -> Option<Self> {
+        let name = user.split(':').next().unwrap_or_default();
+        Self::by_name(name).or_else(|| {
+            let uid = name.parse().ok()?;
+            Some(Self::by_uid(uid).unwrap_or_else(|| Self::without_account(uid)))
+        })
+    }
+
+    fn without_account(uid: u32) -> Self {
+        Self { name: uid.to_string(), uid, gid: 0, groups: vec![0], home: "/".into(), shell: "/bin/sh".into() }
+    }
+
     /// The account with the number `uid`, from the same files. Blocks.
     #[must_use]
     pub fn by_uid(uid: u32) -> Option<Self> {
@@ -98,5 +114,23 @@ mod tests {
         assert_eq!(parse("vscode", passwd, group), Some(expected));
         assert_eq!(parse("broken", passwd, group), None, "a damaged row is no account");
         assert_eq!(parse("nobody", passwd, group), None);
+    }
+
+    #[test]
+    fn a_user_as_containers_are_told_theirs() {
+        // Every Linux has this account, and none the number.
+        for (told, expected, why) in [
+            ("root", Some((0, "root")), "a name"),
+            ("0", Some((0, "root")), "a number"),
+            ("0:5", Some((0, "root")), "a number and a group"),
+            ("root:root", Some((0, "root")), "a name and a group"),
+            ("3141592", Some((3_141_592, "3141592")), "a number without an account"),
+            ("no such name", None, "a name without an account"),
+            ("", None, "nothing"),
+            ("-1", None, "no uid"),
+        ] {
+            let found = User::named(told);
+            assert_eq!(found.as_ref().map(|user| (user.uid, user.name.as_str())), expected, "{why}");
+        }
     }
 }

@@ -57,6 +57,31 @@ fn pid_1_forwards_signals_reaps_orphans_and_ends_the_daemon_in_order() {
     assert!(!left.status.success(), "the daemon said goodbye: its rendezvous is gone");
 }
 
+/// An image may have any signal for its end, as systemd has.
+#[test]
+fn pid_1_forwards_a_real_time_signal() {
+    let script = "trap 'exit 4' 37; echo ready; while :; do sleep 60 & wait $!; done";
+    let container = PlainContainer::entrypoint(Sandbox::new(), &["--stop-signal", "SIGRTMIN+3"], &["sh", "-c", script]);
+    eventually("the command runs", SOON, || {
+        let logs = docker_prints(["logs", container.id()]);
+        if logs.contains("ready") { Ok(()) } else { Err(logs) }
+    });
+    docker_prints(["stop", "--time", "30", container.id()]);
+    assert_eq!(docker_prints(["wait", container.id()]), "4", "the command's own code");
+}
+
+/// A user may leave anything in a state directory of his own; root looks into it at each start of the container.
+#[test]
+fn a_fifo_holds_up_no_start() {
+    let sandbox = Sandbox::new();
+    sandbox.make_state_dir();
+    for name in ["daemon.json", "stopped"] {
+        sandbox.run_program("mkfifo", [sandbox.state_dir().join(name).as_str()]).exits(0);
+    }
+    sandbox.burrow(["entrypoint"]).exits(0);
+    sandbox.burrow(["status"]).exits(0);
+}
+
 /// Where an init is there, it reaps, and the command is what the engine talks to.
 #[test]
 fn under_an_init_the_command_is_alone() {
@@ -78,6 +103,7 @@ fn an_image_of_the_binary_alone() {
     image.run(&["--init"], ["/burrow", "status"]).exits(0).says("debug ports: 0 of 11 leased");
     image.run(&[], ["/burrow", "hook", "exec", "postCreate", "--", "/burrow", "hook", "list"]).exits(0);
     image.run(&[], ["/burrow", "hook", "exec", "postCreate", "--", "sh", "-c", "true"]).exits(1).tells("No such file");
+    image.run(&[], []).exits(2).tells("name one, such as `CMD");
     // Nobody but root can make a folder in it: the container starts all the same.
     image.run(&["--user", "1234"], ["/burrow", "--version"]).exits(0).tells("BUR104");
     let state = ["--user", "1234", "--tmpfs", "/state:mode=1777", "--env", "BURROW_STATE_DIR=/state/mine"];

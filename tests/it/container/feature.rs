@@ -28,6 +28,11 @@ fn the_daemon_is_there_before_any_hook_and_after_a_bare_restart() {
     let mut container = DevContainer::new(sandbox);
     container.up().exits(0);
     let before = status(&container);
+    let format = "{{.HostConfig.Init}} {{.HostConfig.CapAdd}} {{.Config.Entrypoint}} {{.Config.Cmd}}";
+    let made = docker_prints(["inspect", "--format", format, container.id()]);
+    for set in ["true", "SYS_PTRACE", "/usr/local/share/burrow/entrypoint"] {
+        assert!(made.contains(set), "the Feature's {set} reaches the container: {made}");
+    }
     let log = container.exec(["cat", "/var/lib/burrow/1000/daemon.log"]).stdout().to_owned();
     assert_eq!(log.matches("ready").count(), 1, "one daemon, from the entrypoint on:\n{log}");
     let owner = container.exec_as("root", ["stat", "-c", "%U", &format!("/proc/{}", before["pid"])]);

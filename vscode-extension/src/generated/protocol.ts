@@ -1389,6 +1389,10 @@ export const ERROR_CODES = {
   BUR701: "owner-wrong",
   /** The container's engine has a socket here, and cannot be asked. */
   BUR702: "engine-unreachable",
+  /** The Feature does not tell whose daemon the container has. */
+  BUR703: "remote-user-unknown",
+  /** The container's entrypoint has not made the user's state directory. */
+  BUR704: "state-not-made",
 } as const;
 
 /** A code of the registry. */
