@@ -173,6 +173,11 @@ impl Compat {
     }
 }
 
+/// The newest of the Gos that can be fetched, where it meets a module's `go` line.
+pub(crate) fn newest_for(line: GoVersion, fetchable: &[GoVersion]) -> Option<GoVersion> {
+    fetchable.iter().copied().max().filter(|go| *go >= line)
+}
+
 impl ToolTable {
     /// Whether `package` is the main package of one of its versions.
     pub(crate) fn has_package(&self, package: &str) -> bool {

@@ -97,6 +97,20 @@ pub enum ToolchainError {
         /// The Go that would build it.
         go: GoVersion,
     },
+    /// A version that takes a newer Go to build than there is.
+    #[error(
+        "use {tool} {version}: its go.mod asks for Go {needs}, the workspace has Go {go}, and none that new can be fetched"
+    )]
+    NoBuilder {
+        /// The tool.
+        tool: String,
+        /// The version.
+        version: String,
+        /// The `go` line.
+        needs: GoVersion,
+        /// The Go that would have built it.
+        go: GoVersion,
+    },
     /// A file that pins tools cannot be read, so nobody knows what is pinned.
     #[error("read {path}: {problem}")]
     PinFile {
@@ -213,6 +227,16 @@ pub enum ToolchainError {
         /// The last lines that Go said, or what is wrong with the binary.
         detail: String,
     },
+    /// The file system filled up under Go.
+    #[error("download and build {module}@{version}: {detail}")]
+    DiskFull {
+        /// The module or package.
+        module: String,
+        /// The version.
+        version: String,
+        /// What Go said.
+        detail: String,
+    },
     /// A binary that was just built says nothing of its build.
     #[error("look at what was built")]
     Built(#[from] BuildInfoError),
@@ -310,7 +334,7 @@ impl Coded for ToolchainError {
             Self::GoModSyntax { .. } | Self::GoModVersion { .. } | Self::Read { .. } => ErrorCode::GoModSyntax,
             Self::GoTooOld { .. } => ErrorCode::GoTooOld,
             Self::NoVersionFits { .. } | Self::NoneUpstream { .. } => ErrorCode::NoVersionFits,
-            Self::PinCannotWork { .. } => ErrorCode::PinCannotWork,
+            Self::PinCannotWork { .. } | Self::NoBuilder { .. } => ErrorCode::PinCannotWork,
             Self::PinInvalid { .. } => ErrorCode::ConfigValue,
             Self::PinsConflict { .. } => ErrorCode::PinsConflict,
             Self::PinFile { .. } => ErrorCode::PinFile,
@@ -326,6 +350,7 @@ impl Coded for ToolchainError {
             Self::OutOfReach { .. } => ErrorCode::Download,
             Self::NotReproduced { .. } => ErrorCode::NotReproduced,
             Self::Cancelled => ErrorCode::ToolsCancelled,
+            Self::DiskFull { .. } => ErrorCode::DiskFull,
             Self::WorkFile { source, .. } if is_disk_full(source) => ErrorCode::DiskFull,
             Self::WorkFile { .. } => ErrorCode::StateUnwritable,
             Self::StoreBusy { .. } => ErrorCode::StoreUnwritable,
@@ -362,6 +387,9 @@ impl Coded for ToolchainError {
                     .into(),
             ),
             Self::NoneUpstream { tool, .. } => Some(format!("pin another version of {tool}, or use a newer Go")),
+            Self::NoBuilder { tool, needs, .. } => Some(format!(
+                "pin an older version of {tool}, use Go {needs} or newer, or see that GOTOOLCHAIN and GOPROXY let Go fetch it"
+            )),
             Self::PinsConflict { tool, .. } => {
                 Some(format!("make the pins equal, or name one version in `customizations.burrow.tools.{tool}`"))
             }
@@ -406,6 +434,7 @@ impl Coded for ToolchainError {
                 "make the store readable and writable for this user, or set BURROW_STORE_DIR to a folder that is"
                     .into(),
             ),
+            Self::DiskFull { .. } => Some("free some space on that file system, then run `burrow tools repair`".into()),
             Self::StoreFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
             }

@@ -313,6 +313,12 @@ fn read_module(path: &Utf8Path) -> Result<Option<Module>, ToolchainError> {
     Ok(path.parent().map(|folder| Module { folder: folder.to_owned(), file }))
 }
 
+/// The `go` line of a downloaded go.mod; none where there is none that can be read. Blocks.
+pub(crate) fn line_in(path: &Utf8Path) -> Option<GoVersion> {
+    let text = read(path).ok()??;
+    go_mod::parse(&text).ok()?.go?.parse().ok()
+}
+
 fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
     text::read(path).map_err(|source| ToolchainError::Read { path: path.to_owned(), source })
 }

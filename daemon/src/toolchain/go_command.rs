@@ -27,6 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// How much of what Go says goes into an error.
 const DETAIL_LINES: usize = 6;
 
+/// How the system says that there is no room for what Go writes.
+const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
+
 /// A `go` to run.
 #[derive(Clone, Debug)]
 pub(crate) struct GoCommand {
@@ -89,17 +92,23 @@ async fn silence(mark: String) {
 
 /// Why a build failed. A compiler's message has a header `# PACKAGE`; without one, Go did not come as far as compiling.
 pub(crate) fn failed_build(tool: &str, module: &str, version: &str, said: &[String]) -> ToolchainError {
-    if said.iter().any(|line| line.starts_with("# ")) {
+    let said_so = |words: &str| said.iter().any(|line| line.contains(words));
+    // What the tool is made of may ask for a newer Go than the tool itself.
+    let is_built = said.iter().any(|line| line.starts_with("# ")) || said_so(" requires go >= ");
+    if is_built && !FULL.into_iter().any(said_so) {
         let detail = last_lines(&said.join("\n"));
         return ToolchainError::BuildFailed { tool: tool.to_owned(), version: version.to_owned(), detail };
     }
     not_downloaded(module, version, &said.join("\n"))
 }
 
-/// A failed download, from what Go said. A wrong sum is told by these words only: there is no other sign of it.
+/// A failed download, from what Go said. A wrong sum and a full disk are told by these words only: there is no other sign.
 pub(crate) fn not_downloaded(module: &str, version: &str, said: &str) -> ToolchainError {
     let detail = without_name(&last_lines(said), module, version);
     let (module, version) = (module.to_owned(), version.to_owned());
+    if FULL.into_iter().any(|words| said.contains(words)) {
+        return ToolchainError::DiskFull { module, version, detail };
+    }
     if detail.contains("SECURITY ERROR") || detail.contains("checksum mismatch") {
         return ToolchainError::SumRefused { module, version, detail };
     }
@@ -163,6 +172,17 @@ mod tests {
                 &["go: b@v1: verifying module: checksum mismatch", "SECURITY ERROR"],
                 ErrorCode::ChecksumMismatch,
                 "wrong content",
+            ),
+            (
+                &["# a.example/t", "link: write /w/a.out: no space left on device"],
+                ErrorCode::DiskFull,
+                "no room for what is built",
+            ),
+            (&["go: b@v1: write /w/b.zip: disk quota exceeded"], ErrorCode::DiskFull, "no room for a download"),
+            (
+                &["go: b@v1 requires go >= 1.27 (running go 1.26.8; GOTOOLCHAIN=local)"],
+                ErrorCode::BuildFailed,
+                "no matter of the network",
             ),
         ] {
             let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();

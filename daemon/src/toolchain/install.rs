@@ -16,16 +16,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::buildinfo;
+use super::compat;
 use super::dirhash;
 use super::environment::{self, BuildFolders, BuildTarget, Modules};
 use super::error::ToolchainError;
 use super::generations::{InstalledTool, Voucher};
-use super::go::EffectiveGo;
+use super::go::{self, EffectiveGo};
 use super::go_command::{GoCommand, GoEnd, failed_build, not_downloaded};
 use super::pins::Wanted;
 use super::store::Store;
 use super::sumdb;
 use super::verify;
+use super::version::GoVersion;
 use super::work::WorkFolder;
 use crate::durable;
 use crate::process::{Caller, Stream};
@@ -46,6 +48,8 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Installer {
     go: EffectiveGo,
+    /// Newer ones that may be fetched to build.
+    fetchable: Vec<GoVersion>,
     env: Arc<BTreeMap<String, String>>,
     folders: BuildFolders,
     mark: String,
@@ -61,6 +65,8 @@ pub(crate) struct Built {
     pub(crate) module: String,
     pub(crate) h1: String,
     pub(crate) voucher: Voucher,
+    /// The Go that built it.
+    pub(crate) builder: GoVersion,
 }
 
 /// A module that is in the work folder's cache, with its sum as we computed it.
@@ -70,12 +76,18 @@ pub(crate) struct Fetched {
     h1: String,
     voucher: Voucher,
     go_sum: String,
+    builder: GoVersion,
 }
 
 impl Fetched {
     /// The module's sum.
     pub(crate) fn h1(&self) -> &str {
         &self.h1
+    }
+
+    /// The Go that builds it: the one that is wanted, or a newer one where its go.mod asks for that.
+    pub(crate) fn builder(&self) -> GoVersion {
+        self.builder
     }
 }
 
@@ -85,6 +97,7 @@ impl Fetched {
 struct Downloaded {
     version: Option<String>,
     zip: Option<Utf8PathBuf>,
+    go_mod: Option<Utf8PathBuf>,
     error: Option<String>,
 }
 
@@ -95,6 +108,7 @@ impl Installer {
     /// [`ToolchainError::State`].
     pub(crate) fn new(
         go: EffectiveGo,
+        fetchable: Vec<GoVersion>,
         caller: &Caller,
         workspace: &Utf8Path,
         work: &WorkFolder,
@@ -104,7 +118,7 @@ impl Installer {
         let folders = BuildFolders { root: work.path.join(modules.folder()) };
         durable::create_dir(&folders.temporary())?;
         let env = Arc::new(environment::for_build(&caller.env, workspace, &go, &folders, modules));
-        Ok(Self { go, env, folders, mark: work.mark(), steps })
+        Ok(Self { go, fetchable, env, folders, mark: work.mark(), steps })
     }
 
     /// The folder of what was downloaded, in the layout of GOPROXY.
@@ -131,8 +145,10 @@ impl Installer {
                 let result = fetcher.fetch(&wanted).await;
                 let failed = result.is_err();
                 // The first is built at once, and downloads what it needs itself.
-                if !failed && place > 0 {
-                    fetcher.fetch_dependencies(&wanted).await;
+                if let Ok(Fetched { builder, .. }) = result
+                    && place > 0
+                {
+                    fetcher.fetch_dependencies(&wanted, builder).await;
                 }
                 if sender.send(result.map(|fetched| (wanted, fetched))).await.is_err() || failed {
                     return;
@@ -158,10 +174,10 @@ impl Installer {
     /// Downloads the module of a tool and checks its sum.
     ///
     /// # Errors
-    /// [`ToolchainError`] `Download`, `SumRefused`, `ChecksumMismatch`.
+    /// [`ToolchainError`] `Download`, `SumRefused`, `ChecksumMismatch`, `NoBuilder`.
     pub(crate) async fn fetch(&self, wanted: &Wanted) -> Result<Fetched, ToolchainError> {
         self.begin(RepairVerb::Fetch, wanted);
-        let (module, zip) = self.download(wanted).await?;
+        let (module, zip, builder) = self.download(wanted).await?;
         let (h1, go_sum) = blocking(move || {
             let read = dirhash::hash_zip(&zip).and_then(|h1| Ok((h1, dirhash::go_sum_in(&zip)?)));
             read.map_err(|source| ToolchainError::WorkFile { path: zip, source })
@@ -182,14 +198,14 @@ impl Installer {
         } else {
             Voucher::Nobody
         };
-        Ok(Fetched { module, h1, voucher, go_sum })
+        Ok(Fetched { module, h1, voucher, go_sum, builder })
     }
 
     /// Downloads what a tool is built from besides its own module: Go loads its packages, and builds none of them. Whether
     /// that worked is told by the build, which downloads what is missing.
-    async fn fetch_dependencies(&self, wanted: &Wanted) {
+    async fn fetch_dependencies(&self, wanted: &Wanted, builder: GoVersion) {
         let args = ["install", "-n", "-trimpath", &wanted.query()].map(str::to_owned).to_vec();
-        let command = self.go(args, self.env_for(wanted, &BuildTarget::host()));
+        let command = self.go(args, self.env_for(builder, &BuildTarget::host()));
         let said = command.run(|_, line| {
             if line.starts_with("go: downloading ") {
                 let _ = self.steps.try_send(Step::Say(line.to_owned()));
@@ -200,16 +216,18 @@ impl Installer {
         }
     }
 
-    /// The module that holds a tool's package, and its zip. Where the module is not known, the longest path that is one.
-    async fn download(&self, wanted: &Wanted) -> Result<(String, Utf8PathBuf), ToolchainError> {
+    /// The module that holds a tool's package, its zip, and the Go that builds it. Where the module is not known, the longest
+    /// path that is one.
+    async fn download(&self, wanted: &Wanted) -> Result<(String, Utf8PathBuf, GoVersion), ToolchainError> {
         if let Some(module) = &wanted.module {
-            return Ok((module.clone(), self.download_module(wanted, module).await?));
+            let (zip, builder) = self.download_module(wanted, module).await?;
+            return Ok((module.clone(), zip, builder));
         }
         let mut path = wanted.package.as_str();
         let mut first_error = None;
         loop {
             match self.download_module(wanted, path).await {
-                Ok(zip) => return Ok((path.to_owned(), zip)),
+                Ok((zip, builder)) => return Ok((path.to_owned(), zip, builder)),
                 // Where the path is no module; anything else would be no different one step up.
                 Err(error) if error.says_there_is_none() => drop(first_error.get_or_insert(error)),
                 Err(error) => return Err(error),
@@ -224,11 +242,44 @@ impl Installer {
         Err(first_error.unwrap_or_else(none))
     }
 
-    async fn download_module(&self, wanted: &Wanted, module: &str) -> Result<Utf8PathBuf, ToolchainError> {
+    /// Downloads a module: its zip, and the Go that builds it. Where its go.mod asks for a newer Go than is wanted, that is the
+    /// newest that can be fetched.
+    async fn download_module(&self, wanted: &Wanted, module: &str) -> Result<(Utf8PathBuf, GoVersion), ToolchainError> {
         let version = wanted.version.as_str();
+        let mut builder = wanted.builder;
+        loop {
+            let (answer, said) = self.ask_for_module(module, version, builder).await?;
+            match answer {
+                Some(Downloaded { error: None, zip: Some(zip), version: Some(found), .. }) if found == version => {
+                    return Ok((zip, builder));
+                }
+                Some(Downloaded { error: Some(error), go_mod, .. }) => {
+                    let needs = blocking(move || Ok(go_mod.and_then(|path| go::line_in(&path)))).await?;
+                    let Some(needs) = needs.filter(|needs| *needs > builder) else {
+                        return Err(not_downloaded(module, version, &error));
+                    };
+                    builder = compat::newest_for(needs, &self.fetchable).ok_or_else(|| ToolchainError::NoBuilder {
+                        tool: wanted.name.clone(),
+                        version: version.to_owned(),
+                        needs,
+                        go: builder,
+                    })?;
+                }
+                _ => return Err(not_downloaded(module, version, &said)),
+            }
+        }
+    }
+
+    /// What Go answers that is asked for a module, and what it says besides.
+    async fn ask_for_module(
+        &self,
+        module: &str,
+        version: &str,
+        builder: GoVersion,
+    ) -> Result<(Option<Downloaded>, String), ToolchainError> {
         let args = ["mod", "download", "-json", &format!("{module}@{version}")].map(str::to_owned).to_vec();
         let (mut answer, mut said) = (String::new(), Vec::new());
-        let ended = self.go(args, self.env_for(wanted, &BuildTarget::host())).run(|stream, line| match stream {
+        let ended = self.go(args, self.env_for(builder, &BuildTarget::host())).run(|stream, line| match stream {
             Stream::Stdout if answer.len() + line.len() < MAX_ANSWER => answer.push_str(line),
             Stream::Stdout => {}
             Stream::Stderr => {
@@ -239,11 +290,7 @@ impl Installer {
         if let GoEnd::GivenUp(why) = ended.await? {
             return Err(not_downloaded(module, version, &why));
         }
-        match serde_json::from_str(&answer).ok() {
-            Some(Downloaded { error: None, zip: Some(zip), version: Some(found) }) if found == version => Ok(zip),
-            Some(Downloaded { error: Some(error), .. }) => Err(not_downloaded(module, version, &error)),
-            _ => Err(not_downloaded(module, version, &said.join("\n"))),
-        }
+        Ok((serde_json::from_str(&answer).ok(), said.join("\n")))
     }
 
     /// Builds a tool for `target` from a module that was checked, and looks at what came of it.
@@ -258,7 +305,7 @@ impl Installer {
     ) -> Result<Built, ToolchainError> {
         self.begin(RepairVerb::Build, wanted);
         let folder = self.folders.bin(&wanted.name, target);
-        let mut env = self.env_for(wanted, target);
+        let mut env = self.env_for(fetched.builder, target);
         if target.is_host() {
             env.insert("GOBIN".to_owned(), folder.to_string());
         } else {
@@ -286,16 +333,16 @@ impl Installer {
             let voucher = with_dependencies(fetched.voucher, &path, &fetched.go_sum, &env)?;
             let unreadable = |source| ToolchainError::WorkFile { path: path.clone(), source };
             let sha256 = dirhash::sha256_of_file(&path).map_err(unreadable)?;
-            let Fetched { module, h1, .. } = fetched;
+            let Fetched { module, h1, builder, .. } = fetched;
             let expected = verify::Build {
                 package: &wanted.package,
                 module: &module,
                 version: &wanted.version,
                 h1: &h1,
-                go: &wanted.builder.name(),
+                go: &builder.name(),
             };
             verify::check_build(&path, &expected, &target).map_err(|problem| not_built(&wanted, problem))?;
-            Ok(Built { path, sha256, module, h1, voucher })
+            Ok(Built { path, sha256, module, h1, voucher, builder })
         })
         .await
     }
@@ -325,9 +372,9 @@ impl Installer {
         GoCommand { program, args, env, cwd: self.folders.root.clone(), mark: self.mark.clone() }
     }
 
-    fn env_for(&self, wanted: &Wanted, target: &BuildTarget) -> BTreeMap<String, String> {
+    fn env_for(&self, builder: GoVersion, target: &BuildTarget) -> BTreeMap<String, String> {
         let mut env = (*self.env).clone();
-        env.insert("GOTOOLCHAIN".to_owned(), self.go.toolchain_for(wanted.builder));
+        env.insert("GOTOOLCHAIN".to_owned(), self.go.toolchain_for(builder));
         env.extend(environment::for_target(target));
         env
     }
@@ -347,7 +394,7 @@ impl Wanted {
 
 /// Takes a binary that was built into the store. Blocks.
 fn take(store: &Store, wanted: &Wanted, built: Built) -> Result<InstalledTool, ToolchainError> {
-    let Built { path, sha256, module, h1, voucher } = built;
+    let Built { path, sha256, module, h1, voucher, builder } = built;
     let fingerprint = store.add(&path, &sha256, &wanted.name)?;
     Ok(InstalledTool {
         module,
@@ -355,9 +402,9 @@ fn take(store: &Store, wanted: &Wanted, built: Built) -> Result<InstalledTool, T
         version: wanted.version.clone(),
         h1,
         voucher,
-        differs_from: wanted.sha256.clone().filter(|locked| *locked != sha256),
+        differs_from: wanted.sha256.clone().filter(|locked| builder == wanted.builder && *locked != sha256),
         sha256,
-        built_with: wanted.builder.name(),
+        built_with: builder.name(),
         refuted: false,
         fingerprint,
     })

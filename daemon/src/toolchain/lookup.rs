@@ -3,12 +3,14 @@
 //! `go list -m` is asked, in the environment and folders of a build, so that GOPROXY, GOPRIVATE and credentials count as they
 //! do there. An operation that somebody asked for does it; what it finds is held by the lock file.
 
+use camino::Utf8PathBuf;
 use serde::Deserialize;
 
-use super::compat::{Compat, Gos, ToolTable};
+use super::compat::{self, Compat, Gos, ToolTable};
 use super::error::ToolchainError;
+use super::go;
 use super::go_command::not_downloaded;
-use super::install::Installer;
+use super::install::{Installer, blocking};
 use super::pins::{Query, Resolved, Wanted, is_module_version};
 use super::version::{GoVersion, ModuleVersion};
 
@@ -29,7 +31,7 @@ struct Listed {
     path: String,
     version: Option<String>,
     versions: Vec<String>,
-    go_version: Option<String>,
+    go_mod: Option<Utf8PathBuf>,
 }
 
 impl Lookup<'_> {
@@ -51,7 +53,7 @@ impl Lookup<'_> {
             // A module without a release: the newest commit is its latest.
             let latest = self.list(&listed.path, "latest", false).await?;
             if let Some(version) = latest.version.filter(|version| is_module_version(version))
-                && let Some(builder) = self.for_go_line(latest.go_version.as_deref())
+                && let Some(builder) = self.for_go_line_of(latest.go_mod).await?
             {
                 return Ok(Resolved { version, module: listed.path, builder });
             }
@@ -99,16 +101,17 @@ impl Lookup<'_> {
         {
             return Ok(table.builder(&version, self.gos).ok());
         }
-        Ok(self.for_go_line(self.list(module, version, false).await?.go_version.as_deref()))
+        self.for_go_line_of(self.list(module, version, false).await?.go_mod).await
     }
 
-    /// The Go that builds a module with that `go` line.
-    fn for_go_line(&self, line: Option<&str>) -> Option<GoVersion> {
-        let needs: Option<GoVersion> = line.and_then(|line| line.parse().ok());
-        match needs {
-            Some(needs) if needs > self.gos.own => self.gos.fetchable.iter().copied().filter(|go| *go >= needs).max(),
+    /// The Go that builds a module with this go.mod. The file is read, since Go keeps the line to itself where it is newer than
+    /// Go is.
+    async fn for_go_line_of(&self, go_mod: Option<Utf8PathBuf>) -> Result<Option<GoVersion>, ToolchainError> {
+        let needs = blocking(move || Ok(go_mod.and_then(|path| go::line_in(&path)))).await?;
+        Ok(match needs {
+            Some(needs) if needs > self.gos.own => compat::newest_for(needs, self.gos.fetchable),
             _ => Some(self.gos.own),
-        }
+        })
     }
 
     async fn list(&self, module: &str, version: &str, versions: bool) -> Result<Listed, ToolchainError> {

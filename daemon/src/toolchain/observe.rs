@@ -300,10 +300,12 @@ fn locked(wanted: &Wanted, store: &Store) -> Option<InstalledTool> {
 
 /// Whether an installed tool is what is wanted, built by the Go that has to.
 pub(crate) fn fits(wanted: &Wanted, tool: &InstalledTool) -> bool {
+    // Of what the table does not know, only a download tells whether it takes a newer Go.
+    let newer = || tool.built_with.parse::<GoVersion>().is_ok_and(|go| go > wanted.builder);
     let locked = |sha256: &String| *sha256 == tool.sha256 || tool.differs_from.as_ref() == Some(sha256);
     tool.version == wanted.version
         && tool.package == wanted.package
-        && tool.built_with == wanted.builder.name()
+        && (tool.built_with == wanted.builder.name() || !wanted.builder_is_known() && newer())
         && wanted.h1.as_ref().is_none_or(|h1| h1.sum == tool.h1)
         && wanted.sha256.as_ref().is_none_or(locked)
 }

@@ -68,6 +68,14 @@ impl Query {
     }
 }
 
+impl Wanted {
+    /// Whether the table says which Go builds it.
+    pub(crate) fn builder_is_known(&self) -> bool {
+        let table = Compat::built_in().tools.get(&self.name).filter(|table| table.has_package(&self.package));
+        table.zip(self.version.parse().ok()).is_some_and(|(table, version)| table.has_row(&version))
+    }
+}
+
 /// A version that was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {

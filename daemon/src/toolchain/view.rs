@@ -155,7 +155,7 @@ fn status(choice: &Choice, asked: &Asked, active: Option<&Active>, bin: &Utf8Pat
 
 /// The state of an installed tool for which a version is chosen.
 fn stand(status: &mut ToolStatus, wanted: &Wanted, tool: &InstalledTool, condition: &Condition, asked: &Asked) {
-    let row = locked_row(asked.lock.as_ref(), &wanted.name, &wanted.builder.name());
+    let row = locked_row(asked.lock.as_ref(), &wanted.name, &tool.built_with);
     let (state, by) = verify::standing(tool, row);
     status.state = state;
     status.by = by;

@@ -93,6 +93,32 @@ fn a_part_of_a_version_that_nobody_published() {
     assert!(states[1..].iter().all(|state| *state == ToolState::Unverified), "the others are in order: {states:?}");
 }
 
+/// Versions that no Go can build which there is: `latest` passes over them, a pin to one is refused, and neither is a matter of
+/// the network.
+#[test]
+fn a_version_for_a_newer_go_is_not_chosen() {
+    let proxy = Proxy::with(&["v1.0.0"]);
+    proxy.publish_for_go("v1.1.0", "1.99");
+    proxy.publish_for_go("v1.2.0", "1.99.1");
+    let mut pins = tools("v1.0.0");
+    pins["dlv"]["version"] = "latest".into();
+    let sandbox = Sandbox::new().setting("tools", pins.clone()).env("GOPROXY", proxy.url()).env("GOSUMDB", "off");
+    sandbox.burrow(["tools", "repair"]).exits(0).says("dlv        v1.0.0");
+    let lock = sandbox.read(LOCK);
+
+    pins["dlv"]["version"] = "1.2".into();
+    let sandbox = sandbox.setting("tools", pins.clone());
+    std::fs::remove_file(sandbox.workspace().join(LOCK)).unwrap();
+    sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR403 no-version-fits]");
+
+    pins["dlv"]["version"] = "v1.1.0".into();
+    let sandbox = sandbox.setting("tools", pins);
+    std::fs::remove_file(sandbox.workspace().join(LOCK)).unwrap();
+    let run = sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR404 pin-cannot-work]").tells("asks for Go 1.99");
+    assert!(run.stderr().contains("hint: pin an older version of dlv"), "{}", run.whole());
+    assert_ne!(sandbox.read(LOCK), lock);
+}
+
 /// Modules without a go.work have a Go each: one set of tools serves them, or the conflict is told by name.
 #[test]
 fn several_modules_get_one_set_or_are_told_why_not() {

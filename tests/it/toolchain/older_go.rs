@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use burrow_protocol::lock::LockFile;
 use burrow_protocol::toolchain::ToolsReport;
 use camino::Utf8PathBuf;
 use serde_json::json;
 
-use super::proxy::{HOST, LOCK, Proxy, binary, tools_apart};
+use super::proxy::{HOST, LOCK, MODULE, Proxy, binary, tools_apart};
 use crate::sandbox::Sandbox;
 
 /// What is built here is built once a run, with whatever else the machine does.
@@ -87,6 +88,38 @@ fn tools_for_a_still_older_go_work() {
     gopls.args(["symbols", "main.go"]);
     let symbols = sandbox.run(gopls).exits(0);
     assert!(symbols.stdout().contains("main Function"), "{}", symbols.whole());
+}
+
+/// A tool that no table knows says in its own go.mod which Go it takes: one that is fetched builds it, pinned or looked up.
+#[test]
+#[ignore = "slow: part of `make test-all`"]
+fn a_newer_go_is_fetched_for_what_asks_for_it() {
+    let (goroot, proxy) = (fetch("go1.24.13"), proxy());
+    proxy.publish_for_go("v1.1.0", "1.26.1");
+    let sandbox = workspace(&proxy, &goroot, &[]).env("GOTOOLCHAIN", "auto");
+    let mut pins = tools_apart("v1.0.0");
+    for (name, package, version) in [("pinned", "gopls", "v1.1.0"), ("newest", "dlv", "latest")] {
+        pins[name] = json!({ "package": format!("{MODULE}/cmd/{package}"), "version": version });
+    }
+    let sandbox = sandbox.setting("tools", pins).write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
+    sandbox.burrow(["tools", "repair"]).exits(0);
+    let report: ToolsReport = sandbox.burrow(["tools", "verify", "--full", "--json"]).exits(0).parse();
+    assert_eq!(report.go.as_deref(), Some("go1.24.13"));
+    for (name, newer) in [("pinned", true), ("newest", true), ("gopls", false)] {
+        let tool = report.tools.iter().find(|tool| tool.name == name).unwrap();
+        assert_eq!(tool.built_with.as_deref() > Some("go1.26"), newer, "{tool:?}");
+    }
+    sandbox.burrow(["tools", "repair"]).exits(0).tells("nothing to do");
+
+    // Without its row only the binary itself tells which Go it took.
+    let mut lock: LockFile = serde_json::from_str(&sandbox.read(LOCK).unwrap()).unwrap();
+    lock.tools.remove("pinned");
+    let sandbox = sandbox.write(LOCK, &serde_json::to_string_pretty(&lock).unwrap());
+    sandbox.burrow(["tools", "repair"]).exits(0).tells("nothing to do");
+    // And no such Go can be had.
+    std::fs::remove_file(binary(&sandbox, "pinned")).unwrap();
+    let sandbox = sandbox.env("GOTOOLCHAIN", "local");
+    sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR404 pin-cannot-work]").tells("asks for Go 1.26.1");
 }
 
 /// The linters that people use are known by their short names, and are installed for real.

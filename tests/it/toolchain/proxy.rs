@@ -39,25 +39,31 @@ impl Proxy {
     /// Publishes a version of the module, or replaces it, with `main` as the source of each program.
     pub(super) fn publish(&self, version: &str, main: &str) {
         let programs = NAMES.map(|name| (format!("cmd/{name}/main.go"), main));
-        self.publish_module(MODULE, version, &programs);
+        self.publish_module(MODULE, version, "1.18", &programs);
+    }
+
+    /// Publishes a version of the module whose go.mod has the line `go GO`.
+    pub(super) fn publish_for_go(&self, version: &str, go: &str) {
+        let programs = NAMES.map(|name| (format!("cmd/{name}/main.go"), MAIN));
+        self.publish_module(MODULE, version, go, &programs);
     }
 
     /// Publishes each program as a module of its own: where a second proxy is asked for what this one lacks, `go` finds it
     /// whatever that one says of the shorter paths.
     pub(super) fn publish_apart(&self, version: &str) {
         for name in NAMES {
-            self.publish_module(&format!("{HOST}/{name}"), version, &[("main.go".to_owned(), MAIN)]);
+            self.publish_main(&format!("{HOST}/{name}"), version, MAIN);
         }
     }
 
     /// Publishes a module that is one program.
     pub(super) fn publish_main(&self, module: &str, version: &str, main: &str) {
-        self.publish_module(module, version, &[("main.go".to_owned(), main)]);
+        self.publish_module(module, version, "1.18", &[("main.go".to_owned(), main)]);
     }
 
-    fn publish_module(&self, module: &str, version: &str, files: &[(String, &str)]) {
+    fn publish_module(&self, module: &str, version: &str, go: &str, files: &[(String, &str)]) {
         let folder = self.path().join(module).join("@v");
-        let go_mod = format!("module {module}\n\ngo 1.18\n");
+        let go_mod = format!("module {module}\n\ngo {go}\n");
         write(&folder.join(format!("{version}.info")), &json!({ "Version": version }).to_string());
         write(&folder.join(format!("{version}.mod")), &go_mod);
         let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));

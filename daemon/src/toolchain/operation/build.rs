@@ -11,7 +11,6 @@ use crate::toolchain::compat::Compat;
 use crate::toolchain::environment::Modules;
 use crate::toolchain::error::ToolchainError;
 use crate::toolchain::generations::InstalledTool;
-use crate::toolchain::go::EffectiveGo;
 use crate::toolchain::install::{Installer, blocking};
 use crate::toolchain::lookup::Lookup;
 use crate::toolchain::modules;
@@ -37,7 +36,7 @@ impl Operation {
             return Ok(LookedUp::default());
         }
         let open: &Asked = asked;
-        let found = self.in_workshop(&open.go, Modules::Users, async |installer: &Installer| {
+        let found = self.in_workshop(open, Modules::Users, async |installer: &Installer| {
             let lookup = Lookup { installer, gos: open.gos() };
             let mut found = Vec::new();
             for (index, choice) in open.choices.iter().enumerate() {
@@ -86,24 +85,25 @@ impl Operation {
         self.tell(Event::Planned { tools, actions: plan.actions().actions.len() });
         let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
         let install = async |installer: &Installer| installer.install(wanted, &self.store).await;
-        self.in_workshop(&asked.go, modules, install).await
+        self.in_workshop(asked, modules, install).await
     }
 
     /// Has `work` build in a folder of its own, until it is done or the operation is cancelled. What was downloaded is kept
     /// where it worked, and no `go` is left in any case.
     pub(super) async fn in_workshop<T>(
         &self,
-        go: &EffectiveGo,
+        asked: &Asked,
         modules: Modules,
         work: impl AsyncFnOnce(&Installer) -> Result<T, ToolchainError>,
     ) -> Result<T, ToolchainError> {
         let (steps, mut told) = mpsc::channel(64);
-        let (this, go) = (self.clone(), go.clone());
+        let (this, go, fetchable) = (self.clone(), asked.go.clone(), asked.fetchable.clone());
         let keeps = modules == Modules::Users;
         let (folder, installer) = blocking(move || {
             this.store.check_writable()?;
             let folder = WorkFolder::make(&this.context.state.work())?;
-            let installer = Installer::new(go, &this.caller, &this.context.workspace, &folder, &modules, steps)?;
+            let (caller, workspace) = (&this.caller, &this.context.workspace);
+            let installer = Installer::new(go, fetchable, caller, workspace, &folder, &modules, steps)?;
             Ok((folder, installer))
         })
         .await?;

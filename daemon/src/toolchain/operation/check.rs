@@ -22,10 +22,10 @@ impl Operation {
     /// Builds the active tools once more; those that come out differently count as changed from here on.
     pub(super) async fn rebuild(self) -> Result<Done, ToolchainError> {
         let Observation { asked, active, .. } = self.look(Relax::Nothing).await?;
-        let (go, active) = (asked?.go, active.ok_or(ToolchainError::NoGeneration)?);
+        let (asked, active) = (asked?, active.ok_or(ToolchainError::NoGeneration)?);
         let tools = active.manifest.tools.clone();
         self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() * 3 });
-        let builds = self.in_workshop(&go, Modules::Users, async |installer: &Installer| {
+        let builds = self.in_workshop(&asked, Modules::Users, async |installer: &Installer| {
             let mut differing = Vec::new();
             for (name, tool) in &tools {
                 let Some(wanted) = again(name, tool) else { continue };
@@ -60,8 +60,8 @@ impl Operation {
         let in_table = |tool: &InstalledTool| Compat::built_in().sum_of(&tool.module, &tool.version).is_some();
         let tools = active.manifest.tools.clone().into_iter().filter(|(_, tool)| !in_table(tool));
         let tools: BTreeMap<String, InstalledTool> = tools.collect();
-        let go = match &observation.asked {
-            Ok(asked) if !tools.is_empty() => asked.go.clone(),
+        let asked = match &observation.asked {
+            Ok(asked) if !tools.is_empty() => asked,
             _ => {
                 observation.active = Some(active);
                 return settle(observation, Vec::new(), Vec::new());
@@ -69,7 +69,7 @@ impl Operation {
         };
         self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() });
         let (mut actions, mut notes) = (Vec::new(), Vec::new());
-        let checked = self.in_workshop(&go, Modules::Users, async |installer: &Installer| {
+        let checked = self.in_workshop(asked, Modules::Users, async |installer: &Installer| {
             for (name, tool) in &tools {
                 // What it has to be is what the database says, and not the record.
                 let Some(wanted) = again(name, tool).map(|wanted| Wanted { h1: None, ..wanted }) else { continue };

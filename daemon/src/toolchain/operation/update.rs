@@ -69,7 +69,7 @@ impl Operation {
         if plan.build.is_empty() && others == 0 {
             return Ok((BTreeMap::new(), Rows::new()));
         }
-        self.in_workshop(&asked.go, Modules::Users, async |installer: &Installer| {
+        self.in_workshop(asked, Modules::Users, async |installer: &Installer| {
             let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
             let built = installer.install(wanted, &self.store).await?;
             let all: BTreeMap<_, _> = known.into_iter().chain(built.clone()).collect();
@@ -78,7 +78,7 @@ impl Operation {
                 let fetched = installer.fetch(&wanted).await?;
                 match installer.build(&wanted, &fetched, &target).await {
                     Ok(binary) => {
-                        let key = lock::key_for(&wanted.builder.name(), &target);
+                        let key = lock::key_for(&fetched.builder().name(), &target);
                         rows.entry(wanted.name).or_default().insert(key, binary.sha256);
                     }
                     Err(error @ ToolchainError::BuildFailed { .. }) => {
