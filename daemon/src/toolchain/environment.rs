@@ -221,17 +221,14 @@ pub(crate) fn goarch() -> &'static str {
     }
 }
 
-/// Go's own folder, then those of the caller's PATH that are absolute, outside of the workspace and without a `go1.*`: for
-/// an exact GOTOOLCHAIN, Go runs such a program from PATH without checking it.
+/// Go's own folder, then those of the caller's PATH that are absolute and outside of the workspace; of both those without a
+/// `go1.*`: for an exact GOTOOLCHAIN, Go runs such a program from PATH without checking it. `go` itself is started by its path.
 fn path(caller: &str, workspace: &Utf8Path, go: &EffectiveGo) -> String {
-    let mut folders = vec![go.bin()];
+    let own = go.bin();
     let others = caller.split(':').map(Utf8Path::new);
-    folders.extend(
-        others
-            .filter(|folder| folder.is_absolute() && !folder.starts_with(workspace) && !has_versioned_go(folder))
-            .map(Utf8Path::to_owned),
-    );
-    folders.iter().map(|folder| folder.as_str()).collect::<Vec<_>>().join(":")
+    let others = others.filter(|folder| folder.is_absolute() && !folder.starts_with(workspace));
+    let folders = std::iter::once(own.as_path()).chain(others).filter(|folder| !has_versioned_go(folder));
+    folders.map(Utf8Path::as_str).collect::<Vec<_>>().join(":")
 }
 
 fn has_versioned_go(folder: &Utf8Path) -> bool {
@@ -265,6 +262,7 @@ mod tests {
         write(&root.join("home/.config/go/env"), "GOFLAGS=-toolexec=/evil\nGOPROXY=https://user.example\nGOOS=plan9\n");
         write(&root.join("go1/go1.99.0"), "");
         write(&root.join("clean/git"), "");
+        write(&root.join("sdk/bin/go"), "");
         let home = root.join("home");
         let path = format!("{root}/go1:{root}/clean:relative:{root}/work/bin");
         let caller = env(&[
@@ -286,6 +284,9 @@ mod tests {
         let built = for_build(&caller, &root.join("work"), &go, &folders, &Modules::Users);
 
         assert_eq!(built["PATH"], format!("{root}/sdk/bin:{root}/clean"), "no go1.*, nothing relative, no workspace");
+        write(&root.join("sdk/bin/go1.27.0"), "");
+        let built = for_build(&caller, &root.join("work"), &go, &folders, &Modules::Users);
+        assert_eq!(built["PATH"], format!("{root}/clean"), "no go1.* beside Go itself either");
         assert_eq!(built["GOPROXY"], "https://user.example", "from the file of `go env -w`");
         assert_eq!(built["GOPRIVATE"], "corp.example");
         assert_eq!(built["HTTPS_PROXY"], "http://proxy.example");
