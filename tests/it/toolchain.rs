@@ -22,7 +22,7 @@ use camino::Utf8Path;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, eventually};
+use crate::sandbox::{Run, Sandbox, eventually};
 use proxy::{LOCK, Proxy, binary, installed, tools, workspace};
 
 /// The tools that fit come from the lock file and the store, without network, and are what the table says.
@@ -281,7 +281,14 @@ fn what_go_lacks_is_told() {
 
     let sandbox = sandbox.env("PATH", old.join("bin").as_str()).env("GOTOOLCHAIN", "local");
     let run = sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR402 go-too-old]");
-    assert!(run.stderr().contains("golang:1.24") && run.stderr().contains("GOTOOLCHAIN=auto"), "{}", run.whole());
+    let switches = |run: &Run| run.stderr().contains("GOTOOLCHAIN=auto");
+    assert!(run.stderr().contains("golang:1.24") && !switches(&run), "{}", run.whole());
+    let sandbox = sandbox.env("GOTOOLCHAIN", "auto");
+    sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR402 go-too-old]").tells("before 1.21 fetches no other");
+    write(&old.join("VERSION"), "go1.22.12");
+    let sandbox = sandbox.env("GOTOOLCHAIN", "local");
+    let run = sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR402 go-too-old]");
+    assert!(run.stderr().contains("golang:1.24") && switches(&run), "{}", run.whole());
     assert_eq!(sandbox.workspace_status().state, WorkspaceState::Attention);
 
     let bare = Sandbox::bare();

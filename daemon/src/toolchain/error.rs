@@ -58,7 +58,10 @@ pub enum ToolchainError {
         source: io::Error,
     },
     /// The local Go is older than the workspace asks for, and may not fetch a newer one.
-    #[error("use go{local} for this workspace: {file} asks for go{asked}, and GOTOOLCHAIN does not let Go fetch it")]
+    #[error(
+        "use go{local} for this workspace: {file} asks for go{asked}, and {}",
+        if *switches { "GOTOOLCHAIN does not let Go fetch it" } else { "a Go before 1.21 fetches no other" }
+    )]
     GoTooOld {
         /// The Go at hand.
         local: GoVersion,
@@ -66,6 +69,8 @@ pub enum ToolchainError {
         asked: GoVersion,
         /// The file that asks.
         file: Utf8PathBuf,
+        /// Whether this Go would fetch another one where it may.
+        switches: bool,
     },
     /// The table has no version of the tool for this Go, or for all that the modules have.
     #[error("choose a version of {tool}: none that is known works with {go}")]
@@ -378,9 +383,10 @@ impl Coded for ToolchainError {
             }
             Self::GoModSyntax { path, .. } | Self::GoModVersion { path, .. } => Some(format!("mend {path}")),
             Self::Read { path, .. } => Some(format!("make {path} a readable UTF-8 file")),
-            Self::GoTooOld { asked, .. } => Some(format!(
-                "use an image with Go {asked} or newer, such as `{}`, or set GOTOOLCHAIN=auto",
-                image(*asked)
+            Self::GoTooOld { asked, switches, .. } => Some(format!(
+                "use an image with Go {asked} or newer, such as `{}`{}",
+                image(*asked),
+                if *switches { ", or set GOTOOLCHAIN=auto" } else { "" }
             )),
             Self::NoVersionFits { many: true, .. } => Some(
                 "join the modules by a go.work, raise the older `go` line, or open one of them with `--workspace`"

@@ -145,7 +145,7 @@ pub(crate) fn of(
     files: Files,
 ) -> Result<(WorkspaceGo, Vec<Module>), ToolchainError> {
     let Files { units, modules, damaged: mut left_out, .. } = files;
-    let switching = Switching::from(environment::go_setting(env, &local.root, "GOTOOLCHAIN").as_deref());
+    let switching = Switching::of(&local, environment::go_setting(env, &local.root, "GOTOOLCHAIN").as_deref());
     let no_proxy = environment::go_setting(env, &local.root, "GOPROXY").as_deref() == Some("off");
     let mut served: Vec<(GoVersion, Utf8PathBuf)> = Vec::new();
     for unit in units {
@@ -160,8 +160,7 @@ pub(crate) fn of(
         let none = || ToolchainError::NoModule { workspace: workspace.to_owned() };
         return Err(left_out.into_iter().next().unwrap_or_else(none));
     };
-    let can_fetch = FIRST_WITH_TOOLCHAINS.parse().is_ok_and(|first: GoVersion| local.version >= first);
-    let fetches = switching.fetches && can_fetch && !no_proxy;
+    let fetches = switching.fetches && !no_proxy;
     Ok((WorkspaceGo { go: EffectiveGo { version: *version, local }, served, fetches, left_out }, modules))
 }
 
@@ -326,6 +325,8 @@ fn read(path: &Utf8Path) -> Result<Option<String>, ToolchainError> {
 /// What GOTOOLCHAIN allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Switching {
+    /// Whether this Go heeds it at all.
+    known: bool,
     /// The version that is used in any case, instead of the local one.
     base: Option<GoVersion>,
     /// Whether a workspace may ask for a newer one.
@@ -334,15 +335,17 @@ struct Switching {
     fetches: bool,
 }
 
-impl From<Option<&str>> for Switching {
-    /// Unset (also in `GOROOT/go.env`, and before Go 1.21) is as `local`.
-    fn from(text: Option<&str>) -> Self {
+impl Switching {
+    /// Unset (also in `GOROOT/go.env`) is as `local`, and so is whatever is set for a Go that never switches.
+    fn of(local: &GoInstall, text: Option<&str>) -> Self {
+        let known = FIRST_WITH_TOOLCHAINS.parse().is_ok_and(|first: GoVersion| local.version >= first);
+        let text = text.filter(|_| known);
         let (base, suffix) = match text.unwrap_or("local") {
             "auto" | "path" => ("local", "auto"),
             text => text.split_once('+').unwrap_or((text, "")),
         };
         let fetches = text == Some("auto") || suffix == "auto" && text != Some("path");
-        Self { base: base.parse().ok(), newer: matches!(suffix, "auto" | "path"), fetches }
+        Self { known, base: base.parse().ok(), newer: matches!(suffix, "auto" | "path"), fetches }
     }
 }
 
@@ -355,7 +358,8 @@ fn choose(local: &GoInstall, asked: &Unit, switching: Switching) -> Result<GoVer
     match newest {
         Some((version, _)) if *version > base && switching.newer => Ok(version.released()),
         Some((version, file)) if *version > base => {
-            Err(ToolchainError::GoTooOld { local: base, asked: *version, file: file.clone() })
+            let (asked, file) = (*version, file.clone());
+            Err(ToolchainError::GoTooOld { local: base, asked, file, switches: switching.known })
         }
         _ => Ok(base),
     }

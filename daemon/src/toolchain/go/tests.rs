@@ -31,6 +31,10 @@ fn the_choice_follows_gotoolchain() {
         ("1.26.8", "go1.25.3", Some("1.26"), None, Err("1.26"), "and is refused where it is too old"),
         ("1.26.8", "go1.25.3+auto", Some("1.26.1"), None, Ok("1.26.1"), "unless it may fetch"),
         ("1.26.8", "", None, None, Ok("1.26.8"), "nothing is asked for"),
+        ("1.21.0", "auto", Some("1.22"), None, Ok("1.22.0"), "the first Go that switches"),
+        ("1.20.14", "auto", Some("1.24"), None, Err("1.24"), "a Go that never switches"),
+        ("1.20.14", "auto", Some("1.20"), Some("go1.24.1"), Ok("1.20.14"), "and knows no toolchain line"),
+        ("1.20.14", "go1.24.1", Some("1.20"), None, Ok("1.20.14"), "nor a version that is set"),
     ] {
         let asked = Unit {
             file: "go.mod".into(),
@@ -38,20 +42,24 @@ fn the_choice_follows_gotoolchain() {
             toolchain: toolchain.map(|text| (go(text), "go.mod".into())),
         };
         let local = GoInstall { root: "/go".into(), version: go(local) };
-        let chosen = choose(&local, &asked, Switching::from(Some(setting)));
+        let chosen = choose(&local, &asked, Switching::of(&local, Some(setting)));
         match (chosen, expected) {
             (Ok(chosen), Ok(expected)) => assert_eq!(chosen, go(expected), "{why}"),
-            (Err(ToolchainError::GoTooOld { asked, .. }), Err(expected)) => {
+            (Err(error @ ToolchainError::GoTooOld { asked, .. }), Err(expected)) => {
                 assert_eq!(asked, go(expected), "{why}");
+                let advised = crate::coded::Coded::hint(&error).is_some_and(|hint| hint.contains("GOTOOLCHAIN"));
+                assert_eq!(advised, local.version >= go("1.21"), "{why}");
             }
             (chosen, _) => panic!("{chosen:?}: {why}"),
         }
     }
-    assert_eq!(Switching::from(None), Switching::from(Some("local")), "unset is as local");
+    let local = GoInstall { root: "/go".into(), version: go("1.26.8") };
+    let of = |setting| Switching::of(&local, setting);
+    assert_eq!(of(None), of(Some("local")), "unset is as local");
     for (setting, fetches) in
         [("auto", true), ("go1.25.3+auto", true), ("path", false), ("go1.25.3+path", false), ("local", false)]
     {
-        assert_eq!(Switching::from(Some(setting)).fetches, fetches, "{setting}");
+        assert_eq!(of(Some(setting)).fetches, fetches, "{setting}");
     }
 }
 
