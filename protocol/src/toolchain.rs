@@ -1,5 +1,7 @@
 //! Go tools: their status, repair, verification and rollback.
 
+use crate::model::Reason;
+
 wire! {
     /// One Go tool of a workspace.
     pub struct ToolStatus {
@@ -182,6 +184,9 @@ wire! {
         pub notes: Vec<String>,
         /// What an update did to the lock file, by tool.
         pub changes: Vec<LockChange>,
+        /// What still needs somebody's attention, such as a download that failed while an older set serves.
+        #[serde(default)]
+        pub reasons: Vec<Reason>,
     }
 
     /// A tool of the lock file before and after an update.

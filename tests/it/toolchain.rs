@@ -189,6 +189,7 @@ fn lock_is_honoured_until_an_update_moves_it() {
     std::fs::remove_file(binary(&sandbox, "gopls")).unwrap();
     sandbox.burrow(["tools", "repair"]).exits(3).tells("generation 1 is used instead").says("gopls      v1.0.0");
     assert_eq!(binary(&sandbox, "gopls"), old);
+    sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(3).tells("generation 1 stays in use");
 }
 
 /// A daemon that is killed while Go builds leaves nothing that counts; the next repair does the work.

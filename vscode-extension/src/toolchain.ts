@@ -94,8 +94,10 @@ export class Toolchain {
       void vscode.window.showInformationMessage("Cancelled. The Go tools are as they were.");
       return;
     }
-    const { report, notes } = result;
-    const message = [summary(report), ...notes.map(sentence)].join(" ");
+    const { report, notes, reasons } = result;
+    // What has no code is a state of the tools, which the summary has.
+    const wrong = reasons.filter(({ code }) => code !== null).map(({ message }) => sentence(message));
+    const message = [summary(report), ...wrong, ...notes.map(sentence)].join(" ");
     const canGoBack = before !== null && report.generation !== before;
     const chosen = await vscode.window.showInformationMessage(message, ...(canGoBack ? ["Roll Back"] : []));
     if (chosen !== undefined) {

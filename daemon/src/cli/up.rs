@@ -60,9 +60,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let with_hooks = started.elapsed();
 
     let workspace = workspace_status(&link, context).await?;
-    // Hooks that are due are no news to who asked for the tools alone.
-    let attention = tools.is_err() || (args.only.is_none() && workspace.state == WorkspaceState::Attention);
-    let status = if attention { ExitStatus::Attention } else { ExitStatus::Success };
+    let status = match &tools {
+        Err(_) => ExitStatus::Attention,
+        // Hooks that are due are no news to who asked for the tools alone.
+        Ok(result) if args.only.is_some() => tools::render::exit_status_of(result),
+        Ok(_) if workspace.state == WorkspaceState::Attention => ExitStatus::Attention,
+        Ok(_) => ExitStatus::Success,
+    };
     if printer.is_json() {
         printer.json(&workspace);
         return Ok(status);

@@ -7,8 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use burrow_protocol::toolchain::{OperationResult, RepairAction, RepairVerb};
-use serde::{Deserialize, Serialize};
+use burrow_protocol::toolchain::{OperationResult, RepairAction};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
 use super::error::ToolchainError;
+use super::first_look::first_look;
 use super::generations::Generations;
 use super::install::Step;
 use super::messages::{Outcome, ToolchainRequest};
@@ -24,17 +24,15 @@ use super::operation::{self, Done, Event, Kind};
 use super::problems;
 use super::queue::{OpQueue, Queued};
 use super::repair;
+use super::tried::Tried;
 use super::verify::{Condition, Depth};
 use super::view::{self, Activity, View};
 use super::work;
 use crate::coded::{Coded, with_causes};
-use crate::durable;
-use crate::model::ProgressStep;
+use crate::model::{ProgressStep, ToolsPart};
 use crate::process::Caller;
 use crate::workspace::files::devcontainer::Settings;
 
-/// The format of `verified.json`.
-const SCHEMA: u32 = 1;
 /// How many operations that ended are remembered, for those who ask late.
 const REMEMBERED: usize = 16;
 /// Go names hundreds of packages a second: one line in this time is shown.
@@ -58,8 +56,12 @@ pub struct ToolchainActor {
     waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     /// Who last asked for something: in his name the tools are looked at when the settings change.
     caller: Option<Caller>,
-    /// What the last repair that nobody asked for was to do: what did not help is not tried again and again.
-    tried: Vec<RepairAction>,
+    /// The last repair that nobody asked for.
+    tried: Tried,
+    /// Whether such a repair was called for while another operation ran.
+    missed: bool,
+    /// Whether what is out of order may be brought in order, as it was last told.
+    may_repair: bool,
     view: View,
     activity: Activity,
     /// Whether what was glanced at has to be compared.
@@ -124,7 +126,9 @@ impl ToolchainActor {
             ended: VecDeque::new(),
             waiting: HashMap::new(),
             caller: None,
-            tried: Vec::new(),
+            tried: Tried::default(),
+            missed: false,
+            may_repair: false,
             view,
             activity: Activity::default(),
             in_doubt,
@@ -213,6 +217,7 @@ impl ToolchainActor {
             }
             ToolchainRequest::Notice { caller, may_repair } => {
                 self.caller = Some(caller);
+                self.tried.somebody_came();
                 self.look_around(may_repair);
             }
             ToolchainRequest::FilesChanged { may_repair } => self.look_around(may_repair),
@@ -294,8 +299,8 @@ impl ToolchainActor {
         self.running.spawn(async move {
             let result = operation::run(Arc::clone(&context), next.kind, next.caller.clone(), events, cancel).await;
             let view = match &result {
-                Ok(done) => view_of(&context, &done.observation),
-                Err(_) => view_after_failure(context, next.caller).await,
+                Ok(done) if done.error.is_none() => view_of(&context, &done.observation),
+                _ => view_after_failure(context, next.caller).await,
             };
             Ended { result, view }
         });
@@ -315,7 +320,7 @@ impl ToolchainActor {
                 let done = self.progress.begun.saturating_sub(1) * 100;
                 let percentage = done.checked_div(self.progress.actions).map(|percentage| percentage.min(100));
                 self.report(
-                    format!("{} {tool} {version}", word_of(verb)),
+                    format!("{} {tool} {version}", repair::word_of(verb)),
                     percentage.and_then(|percentage| u8::try_from(percentage).ok()),
                 );
             }
@@ -347,30 +352,53 @@ impl ToolchainActor {
         self.finished += 1;
         self.activity = Activity::default();
         self.view = view;
-        let (outcome, message) = match result {
-            Ok(done) => {
-                self.tried.clear();
-                if let Some((generation, tools)) = done.switched {
-                    self.context.publisher.switched(generation, tools);
-                }
-                let message = if done.actions.is_empty() { "nothing to do" } else { "done" };
-                let report = self.view.report.clone();
-                let result = OperationResult { done: done.actions, report, notes: done.notes, changes: done.changes };
-                (Ok(result), message.to_owned())
+        let (outcome, message) = match result.and_then(|done| self.done(done)) {
+            Ok(result) => {
+                let message = match &self.activity.failure {
+                    Some(failure) => failure.message.clone(),
+                    None if result.done.is_empty() => "nothing to do".to_owned(),
+                    None => "done".to_owned(),
+                };
+                (Ok(result), message)
             }
             Err(error) => {
-                let reason = error.to_reason();
-                tracing::warn!(operation = name, error = reason.message, "an operation on the tools failed");
-                // What a look finds by itself is shown for as long as it finds it; what somebody wanted is no failure, nor
-                // is the wish for tools that were never there.
-                let passes = matches!(error, ToolchainError::Cancelled | ToolchainError::NoGeneration);
-                let shown = !passes && !self.view.reasons.contains(&reason);
-                self.activity.failure = Some(reason.clone()).filter(|_| shown);
-                (Err(Arc::new(error)), reason.message)
+                self.failed(&error);
+                let message = with_causes(&error);
+                (Err(Arc::new(error)), message)
             }
         };
         self.publish();
         self.told_end(name, outcome, message);
+        if std::mem::take(&mut self.missed) {
+            self.look_around(self.may_repair);
+        }
+    }
+
+    /// What came of an operation that did its work, or as much of it as could be done.
+    fn done(&mut self, done: Done) -> Result<OperationResult, ToolchainError> {
+        if let Some((generation, tools)) = done.switched {
+            self.context.publisher.switched(generation, tools);
+        }
+        if let Some(error) = done.error {
+            return Err(error);
+        }
+        match &done.out_of_reach {
+            Some(error) => self.failed(error),
+            None => self.tried = Tried::default(),
+        }
+        let ToolsPart { reasons, .. } = self.view.with(&self.activity);
+        let report = self.view.report.clone();
+        Ok(OperationResult { done: done.actions, report, notes: done.notes, changes: done.changes, reasons })
+    }
+
+    /// What a look finds by itself is shown for as long as it finds it; what somebody wanted is no failure, nor is the wish for
+    /// tools that were never there.
+    fn failed(&mut self, error: &ToolchainError) {
+        let reason = error.to_reason();
+        tracing::warn!(error = reason.message, "an operation on the tools failed");
+        self.tried.failed(error, Instant::now());
+        let shown = view::is_lasting(error) && !self.view.reasons.contains(&reason);
+        self.activity.failure = Some(reason).filter(|_| shown);
     }
 
     fn told_end(&mut self, name: String, outcome: Outcome, message: String) {
@@ -400,6 +428,7 @@ impl ToolchainActor {
     /// Looks in the name of the last caller. Where the settings want it, and somebody may have it, what is out of order is
     /// brought in order.
     fn look_around(&mut self, may_repair: bool) {
+        self.may_repair = may_repair;
         let Some(mut caller) = self.caller.clone() else { return };
         // Nobody asked for this look, so that it runs a program only where such work is allowed now.
         caller.trusted &= may_repair;
@@ -417,11 +446,15 @@ impl ToolchainActor {
     /// Queues a repair that nobody asked for, unless the same did not help before.
     fn repair_unasked(&mut self, actions: Vec<RepairAction>) {
         let Some(caller) = self.caller.clone().filter(|caller| caller.trusted) else { return };
-        if self.tried == actions || self.queue.running().is_some() {
+        if self.queue.running().is_some() {
+            // It may do that as well: how things stand is known when it has ended.
+            self.missed = true;
+            return;
+        }
+        if !self.tried.begins(actions, Instant::now()) {
             return;
         }
         tracing::info!(workspace = %self.context.workspace, "the tools are brought in order, as the settings want it");
-        self.tried = actions;
         self.started += 1;
         let kind = Kind::Repair { locked: false, keep_rollback: true };
         let name = format!("{}-{}", kind.word(), self.started);
@@ -456,50 +489,4 @@ fn view_of(context: &ToolchainContext, seen: &Observation) -> View {
     let bin = Generations::new(context.layout()).active_bin();
     let problems = problems::at_the_lock_file(&seen.asked);
     View { problems, ..view::view(&seen.asked, seen.active.as_ref(), &bin) }
-}
-
-/// The first look of a daemon: at what the glance left in doubt, and at every byte where this start of the container has not
-/// seen that yet. Nothing where neither is needed.
-fn first_look(context: &ToolchainContext, in_doubt: bool) -> Option<View> {
-    let layout = context.layout();
-    let (generations, store) = (Generations::new(layout.clone()), context.store());
-    let number = generations.active()?.0;
-    let now = Verified { schema: SCHEMA, start_id: context.container.start_id.clone(), generation: number };
-    let depth = match durable::read_json::<Verified>(&layout.verified()) {
-        Ok(Some(seen)) if seen == now && !in_doubt => return None,
-        Ok(Some(seen)) if seen == now => Depth::Quick,
-        _ => Depth::Full,
-    };
-    let mut active = observe::active(&generations, &store, depth)?;
-    if active.conditions.values().any(|condition| !condition.is_whole()) {
-        generations.distrust(&mut active, &store);
-    } else if depth == Depth::Full {
-        if let Err(error) = durable::replace_for_now(&layout.verified(), &now) {
-            tracing::warn!(error = with_causes(&error), "the tools will be read again by the next daemon");
-        }
-        tracing::info!(workspace = %context.workspace, generation = number, "every byte of the tools is as recorded");
-    }
-    Some(view::installed(Some(&active), &generations.active_bin()))
-}
-
-/// What of the tools was read as a whole, in which start of the container.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Verified {
-    schema: u32,
-    start_id: String,
-    generation: u32,
-}
-
-/// An action that begins, in a word.
-fn word_of(verb: RepairVerb) -> &'static str {
-    match verb {
-        RepairVerb::Fetch => "fetching",
-        RepairVerb::Build => "building",
-        RepairVerb::Verify => "verifying",
-        RepairVerb::Activate => "activating",
-        RepairVerb::Rollback => "rolling back",
-        RepairVerb::Relink => "linking",
-        RepairVerb::Prune => "pruning",
-    }
 }

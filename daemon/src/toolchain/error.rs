@@ -164,6 +164,14 @@ pub enum ToolchainError {
         /// The names that are known.
         known: String,
     },
+    /// Somebody wants a tool updated that this workspace does not have.
+    #[error("update {tool}: this workspace asks for {asked} only")]
+    NotAsked {
+        /// The tool.
+        tool: String,
+        /// The tools that it asks for.
+        asked: String,
+    },
     /// What the lock file says is not what is asked for, or the installed is not what the lock file says.
     #[error("use {tool} as locked: {why}")]
     Drifted {
@@ -344,7 +352,7 @@ impl Coded for ToolchainError {
             Self::PinsConflict { .. } => ErrorCode::PinsConflict,
             Self::PinFile { .. } => ErrorCode::PinFile,
             Self::ConsentNeeded { .. } => ErrorCode::ConsentNeeded,
-            Self::ToolUnknown { .. } => ErrorCode::ToolUnknown,
+            Self::ToolUnknown { .. } | Self::NotAsked { .. } => ErrorCode::ToolUnknown,
             Self::Drifted { .. } | Self::NotInstalled { .. } => ErrorCode::Drifted,
             Self::Settings { code, .. } => *code,
             Self::LockInvalid { .. } => ErrorCode::LockInvalid,
@@ -385,7 +393,7 @@ impl Coded for ToolchainError {
             Self::Read { path, .. } => Some(format!("make {path} a readable UTF-8 file")),
             Self::GoTooOld { asked, switches, .. } => Some(format!(
                 "use an image with Go {asked} or newer, such as `{}`{}",
-                image(*asked),
+                super::go::image(*asked),
                 if *switches { ", or set GOTOOLCHAIN=auto" } else { "" }
             )),
             Self::NoVersionFits { many: true, .. } => Some(
@@ -418,6 +426,9 @@ impl Coded for ToolchainError {
             Self::ToolUnknown { tool, .. } => Some(format!(
                 "write `\"{tool}\": {{ \"package\": \"...\", \"version\": \"v...\" }}` under `customizations.burrow.tools`"
             )),
+            Self::NotAsked { tool, .. } => {
+                Some(format!("correct the name, or ask for {tool} under `customizations.burrow.tools`"))
+            }
             Self::Drifted { .. } => Some("run `burrow tools update` to move the lock file, or undo the change".into()),
             Self::NotInstalled { .. } => Some("run `burrow tools repair`".into()),
             Self::Settings { .. } => Some("correct devcontainer.json; what is installed stays as it is".into()),
@@ -441,7 +452,7 @@ impl Coded for ToolchainError {
                     .into(),
             ),
             Self::DiskFull { .. } => Some("free some space on that file system, then run `burrow tools repair`".into()),
-            Self::StoreFile { source, .. } if is_disk_full(source) => {
+            Self::StoreFile { source, .. } | Self::WorkFile { source, .. } if is_disk_full(source) => {
                 Some("free some space on that file system, then try again".into())
             }
             Self::StoreFile { path, .. } => {
@@ -449,9 +460,6 @@ impl Coded for ToolchainError {
             }
             Self::StoreBusy { path } => {
                 Some(format!("find who has {path} open, or set BURROW_STORE_DIR to a folder of this container"))
-            }
-            Self::WorkFile { source, .. } if is_disk_full(source) => {
-                Some("free some space on that file system, then try again".into())
             }
             Self::WorkFile { path, .. } => Some(format!("make {path} readable and writable for this user")),
             Self::OutOfReach { needs, .. } => Some(format!(
@@ -470,17 +478,6 @@ impl Coded for ToolchainError {
             Self::OperationUnknown { .. } => Some("start it again with `burrow tools repair`".into()),
             Self::Ending => Some("run the command again".into()),
         }
-    }
-}
-
-/// An official image that has `go`: <https://hub.docker.com/_/golang>. Those of newer lines need not have one on bookworm.
-fn image(go: GoVersion) -> String {
-    let line = go.language();
-    let has_bookworm = ("1.20", "1.26");
-    let within = |text: &str| text.parse::<GoVersion>().ok();
-    match (within(has_bookworm.0), within(has_bookworm.1)) {
-        (Some(first), Some(last)) if first <= line && line <= last => format!("golang:{line}-bookworm"),
-        _ => format!("golang:{line}"),
     }
 }
 

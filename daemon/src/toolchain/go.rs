@@ -349,6 +349,17 @@ impl Switching {
     }
 }
 
+/// An official image that has `go`: <https://hub.docker.com/_/golang>. Those of newer lines need not have one on bookworm.
+pub(super) fn image(go: GoVersion) -> String {
+    let line = go.language();
+    let has_bookworm = ("1.20", "1.26");
+    let within = |text: &str| text.parse::<GoVersion>().ok();
+    match (within(has_bookworm.0), within(has_bookworm.1)) {
+        (Some(first), Some(last)) if first <= line && line <= last => format!("golang:{line}-bookworm"),
+        _ => format!("golang:{line}"),
+    }
+}
+
 /// Chooses as the `go` command would, but refuses what it would refuse.
 fn choose(local: &GoInstall, asked: &Unit, switching: Switching) -> Result<GoVersion, ToolchainError> {
     let base = switching.base.unwrap_or(local.version);

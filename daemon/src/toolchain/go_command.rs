@@ -30,6 +30,19 @@ const DETAIL_LINES: usize = 6;
 /// How the system says that there is no room for what Go writes.
 const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
+/// What Go says where a proxy or a repository has answered that this one module is not to be had there.
+const ANSWERS: [&str; 9] = [
+    ": 401 ",
+    ": 403 ",
+    ": 404 ",
+    ": 410 ",
+    "no such file",
+    "no matching versions",
+    "unknown revision",
+    "not found",
+    "could not read Username",
+];
+
 /// A `go` to run.
 #[derive(Clone, Debug)]
 pub(crate) struct GoCommand {
@@ -123,6 +136,18 @@ impl ToolchainError {
             .iter()
             .any(|words| detail.contains(words))
     }
+
+    /// Whether it is about one tool, so that others may do better: there is no such version, or nobody gives it to this user, or
+    /// it cannot be built. Where no answer came, the others would have none either.
+    pub(crate) fn is_of_one_tool(&self) -> bool {
+        match self {
+            Self::NoneUpstream { .. } | Self::NoBuilder { .. } | Self::BuildFailed { .. } => true,
+            Self::Download { detail, .. } => {
+                ANSWERS.iter().any(|words| detail.contains(words)) && !detail.contains("dial tcp")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Go names the module at the head of what it says, and more than once; the error does so already.
@@ -190,6 +215,27 @@ mod tests {
             assert_eq!(error.code(), expected, "{why}: {error}");
             assert!(!error.to_string().contains("internal/cpu"), "names of packages are no reason");
             assert!(!error.to_string().contains("downloading"), "what was begun is no reason");
+        }
+    }
+
+    #[test]
+    fn one_tool_that_is_not_to_be_had_is_told_from_a_network_that_is_down() {
+        for (said, expected) in [
+            ("b@v9: reading https://proxy/b.info: 404 Not Found", true),
+            ("b@v1: reading https://proxy/b.zip: 401 Unauthorized", true),
+            ("b@v9: invalid version: unknown revision v9", true),
+            ("b@v1: reading file:///proxy/b.info: no such file or directory", true),
+            ("b@v1: Get \"https://proxy/b.info\": dial tcp: lookup proxy: no such host", false),
+            (
+                "b@v1: https fetch: Get \"https://b\": dial tcp 192.0.2.1:443: connect: connection refused: not found",
+                false,
+            ),
+            ("b@v1: reading https://proxy/b.zip: 500 Internal Server Error", false),
+            ("b@v1: unexpected EOF", false),
+            ("b@v1: module lookup disabled by GOPROXY=off", false),
+            ("nothing came for 60 seconds", false),
+        ] {
+            assert_eq!(not_downloaded("b", "v1", said).is_of_one_tool(), expected, "{said}");
         }
     }
 

@@ -56,6 +56,15 @@ pub(crate) struct Installer {
     steps: mpsc::Sender<Step>,
 }
 
+/// What came of installing tools.
+#[derive(Debug, Default)]
+pub(crate) struct Installed {
+    /// Those that are in the store.
+    pub(crate) tools: BTreeMap<String, InstalledTool>,
+    /// Those that cannot be had, each with why.
+    pub(crate) failed: BTreeMap<String, ToolchainError>,
+}
+
 /// A binary that was built and looked at, in the work folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Built {
@@ -126,16 +135,12 @@ impl Installer {
         self.folders.modules().join("cache/download")
     }
 
-    /// Builds `tools` for this platform and hands each to `take`, one after another; what the later ones need is downloaded
-    /// meanwhile.
+    /// Builds `tools` for this platform and takes each into the store, one after another; what the later ones need is downloaded
+    /// meanwhile. One that cannot be had does not hold up the others.
     ///
     /// # Errors
-    /// The first that occurs, of `take` also; the tools before it were taken.
-    pub(crate) async fn install(
-        &self,
-        tools: Vec<Wanted>,
-        store: &Store,
-    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+    /// The first that occurs and is not about one tool alone; the tools before it are in the store.
+    pub(crate) async fn install(&self, tools: Vec<Wanted>, store: &Store) -> Result<Installed, ToolchainError> {
         let (sender, mut fetched) = mpsc::channel(tools.len().max(1));
         // Ended with this future: the set aborts its task when it is dropped.
         let mut fetching = JoinSet::new();
@@ -143,25 +148,33 @@ impl Installer {
         fetching.spawn(async move {
             for (place, wanted) in tools.into_iter().enumerate() {
                 let result = fetcher.fetch(&wanted).await;
-                let failed = result.is_err();
+                let is_over = result.as_ref().is_err_and(|error| !error.is_of_one_tool());
                 // The first is built at once, and downloads what it needs itself.
-                if let Ok(Fetched { builder, .. }) = result
+                if let Ok(Fetched { builder, .. }) = &result
                     && place > 0
                 {
-                    fetcher.fetch_dependencies(&wanted, builder).await;
+                    fetcher.fetch_dependencies(&wanted, *builder).await;
                 }
-                if sender.send(result.map(|fetched| (wanted, fetched))).await.is_err() || failed {
+                if sender.send((wanted, result)).await.is_err() || is_over {
                     return;
                 }
             }
         });
-        let mut installed = BTreeMap::new();
-        while let Some(fetched) = fetched.recv().await {
-            let (wanted, fetched) = fetched?;
-            let built = self.build(&wanted, &fetched, &BuildTarget::host()).await?;
+        let mut installed = Installed::default();
+        while let Some((wanted, fetched)) = fetched.recv().await {
+            let built = match fetched {
+                Ok(fetched) => self.build(&wanted, &fetched, &BuildTarget::host()).await,
+                Err(error) => Err(error),
+            };
             let name = wanted.name.clone();
-            let store = store.clone();
-            installed.insert(name, blocking(move || take(&store, &wanted, built)).await?);
+            match built {
+                Ok(built) => {
+                    let store = store.clone();
+                    installed.tools.insert(name, blocking(move || take(&store, &wanted, built)).await?);
+                }
+                Err(error) if error.is_of_one_tool() => drop(installed.failed.insert(name, error)),
+                Err(error) => return Err(error),
+            }
         }
         Ok(installed)
     }

@@ -41,6 +41,9 @@ mod update; // pure: what an update does to the lock file
 mod view; // pure: observation -> what is shown
 mod work; // the folder of an operation
 
+mod first_look; // what is compared when a daemon starts
+mod tried; // pure: repairs that nobody asked for
+
 mod actor; // the loop
 
 use std::collections::BTreeSet;

@@ -84,6 +84,10 @@ pub(crate) struct Done {
     pub(crate) changes: Vec<LockChange>,
     /// The generation that is active now, with the tools that are others than before, or whose links were mended.
     pub(crate) switched: Option<(u32, Vec<String>)>,
+    /// Why an older set serves, or what was there stays: not all that is asked for is within reach.
+    pub(crate) out_of_reach: Option<ToolchainError>,
+    /// What could not be done. The operation has failed, now that the rest is done.
+    pub(crate) error: Option<ToolchainError>,
     /// How things stand afterwards.
     pub(crate) observation: Observation,
 }
@@ -182,7 +186,7 @@ impl Operation {
     }
 
     async fn finish(self, actions: Vec<RepairAction>, notes: Vec<String>) -> Result<Done, ToolchainError> {
-        settle(self.look(Relax::Nothing).await?, actions, notes)
+        Ok(settle(self.look(Relax::Nothing).await?, actions, notes))
     }
 
     /// Makes what was planned the active state; what became active, and what was done.
@@ -243,18 +247,15 @@ impl Operation {
 
 /// How an operation ends that did its work. A tool for which nothing could be chosen is an error now that the others are in
 /// order; drift is a state of the tool, which the report has.
-fn settle(
-    mut observation: Observation,
-    actions: Vec<RepairAction>,
-    notes: Vec<String>,
-) -> Result<Done, ToolchainError> {
+fn settle(mut observation: Observation, actions: Vec<RepairAction>, notes: Vec<String>) -> Done {
+    let mut error = None;
     if let Ok(asked) = &mut observation.asked {
         let is_fatal = |error: &ToolchainError| !matches!(error, ToolchainError::Drifted { .. });
         if let Some(fatal) = asked.choices.iter().position(|choice| choice.wanted.as_ref().is_err_and(is_fatal)) {
-            asked.choices.swap_remove(fatal).wanted?;
+            error = asked.choices.swap_remove(fatal).wanted.err();
         }
     }
-    Ok(Done { actions, notes, changes: Vec::new(), switched: None, observation })
+    Done { actions, notes, changes: Vec::new(), switched: None, out_of_reach: None, error, observation }
 }
 
 fn fallen_back(number: u32, why: &str) -> RepairAction {

@@ -57,6 +57,19 @@ impl Plan {
         self.keep.insert(name.to_owned(), tool);
     }
 
+    /// Leaves out a tool that cannot be had: what is there of it stays. Whether nothing is lost by that.
+    pub(crate) fn give_up(&mut self, name: &str, active: Option<&Active>) -> bool {
+        self.build.retain(|(wanted, _)| wanted.name != name);
+        match active.and_then(|active| active.tool(name)) {
+            None => true,
+            Some((tool, condition)) if condition.is_whole() => {
+                self.keep(name, tool, condition);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
     /// The manifest once `built` has joined what is kept and adopted.
     pub(crate) fn manifest(&self, built: BTreeMap<String, InstalledTool>) -> Manifest {
         let adopted = self.adopt.iter().map(|(name, (tool, _))| (name.clone(), tool.clone()));
@@ -117,6 +130,19 @@ pub(crate) const fn cost(verb: RepairVerb) -> ActionCost {
         RepairVerb::Build => ActionCost::Building,
         RepairVerb::Verify => ActionCost::Reading,
         RepairVerb::Activate | RepairVerb::Rollback | RepairVerb::Relink | RepairVerb::Prune => ActionCost::Links,
+    }
+}
+
+/// An action that begins, in a word.
+pub(crate) const fn word_of(verb: RepairVerb) -> &'static str {
+    match verb {
+        RepairVerb::Fetch => "fetching",
+        RepairVerb::Build => "building",
+        RepairVerb::Verify => "verifying",
+        RepairVerb::Activate => "activating",
+        RepairVerb::Rollback => "rolling back",
+        RepairVerb::Relink => "linking",
+        RepairVerb::Prune => "pruning",
     }
 }
 

@@ -74,11 +74,17 @@ impl View {
                 tool.state = ToolState::Failed;
             }
         }
-        // The failure says why things are as they are, better than that they are.
-        let reasons = activity.failure.clone().map_or_else(|| self.reasons.clone(), |failure| vec![failure]);
+        // The failure comes first: it says why things are as they are.
+        let reasons = activity.failure.iter().chain(&self.reasons).cloned().collect();
         let problems = self.problems.clone();
         ToolsPart { tools, generation: self.report.generation, working: activity.working, reasons, problems }
     }
+}
+
+/// Whether an error says how things stand, and not only what somebody wanted who is told anyway.
+pub(crate) const fn is_lasting(error: &ToolchainError) -> bool {
+    use ToolchainError::{Cancelled, ConsentNeeded, NoGeneration, NotAsked};
+    !matches!(error, Cancelled | NoGeneration | NotAsked { .. } | ConsentNeeded { .. })
 }
 
 fn finish(
@@ -347,7 +353,9 @@ mod tests {
         let failed = Activity { failure: Some(ToolchainError::NoGo.to_reason()), ..Activity::default() };
         let part = seen.with(&failed);
         assert_eq!(part.tools[0].state, ToolState::Failed, "the last try failed");
-        assert_eq!(part.reasons.len(), 1, "the failure alone says why");
+        let failure = failed.failure.clone().unwrap();
+        assert_eq!(part.reasons[0], failure, "the failure says why");
+        assert_eq!(part.reasons[1..], seen.reasons, "and hides nothing");
         assert_eq!(seen.with(&Activity::default()).tools[0].state, ToolState::Missing);
     }
 }

@@ -108,6 +108,26 @@ fn auto_repair_needs_the_setting_and_trust() {
     drop(trusted);
 }
 
+/// What somebody mistypes is told to him, and puts nothing into attention; what is wrong stays told beside a failure.
+#[test]
+fn a_mistyped_update_is_no_state_of_the_workspace() {
+    let sandbox = installed();
+    is_ready(&sandbox, "the tools are in order");
+    let run = sandbox.burrow(["tools", "update", "goplz"]).exits(1).tells("[BUR413 tool-unknown]");
+    assert!(run.stderr().contains("this workspace asks for dlv, goimports, gopls only"), "{}", run.whole());
+    assert_eq!(sandbox.workspace_status().reasons, []);
+
+    let sandbox = sandbox.setting("tools", tools("v1.1.0"));
+    is_told(&sandbox, "a changed pin", "the lock file has v1.0.0, and v1.1.0 is pinned");
+    let before = sandbox.workspace_status().reasons.len();
+    sandbox.burrow(["tools", "update"]).exits(1).tells("[BUR405 download-failed]");
+    let reasons = sandbox.workspace_status().reasons;
+    assert_eq!(reasons.len(), before + 1, "the failure joins what is wrong: {reasons:?}");
+    assert_eq!(reasons[0].code.as_deref(), Some("BUR405"));
+    sandbox.burrow(["up", "--only", "tools"]).exits(3);
+    sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(3).tells("[BUR408]");
+}
+
 /// Somebody who went back is not overruled: not by `autoRepair`, not by the next daemon. What is asked for anew counts again.
 #[test]
 fn a_rollback_holds_until_something_else_is_asked_for() {

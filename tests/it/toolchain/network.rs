@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use burrow_protocol::toolchain::{OperationResult, RepairVerb, ToolsReport};
+use burrow_protocol::toolchain::{OperationResult, RepairVerb, ToolState, ToolsReport};
+use serde_json::json;
 
 use super::http::{Fault, HttpProxy};
 use super::proxy::{LOCK, MODULE, Proxy, installed, workspace};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{BURROW, Sandbox};
 
 /// Enough for a `go` that is given up after a minute of silence, on a busy machine.
 const LONG: Duration = Duration::from_secs(400);
@@ -131,5 +132,52 @@ fn installed_tools_stay_in_use_without_network() {
     // The lock file is gone, so that the pin alone decides.
     std::fs::remove_file(sandbox.workspace().join(LOCK)).unwrap();
     let sandbox = sandbox.setting("tools", settings);
-    sandbox.burrow(["tools", "repair"]).exits(3).tells("generation 1 stays in use");
+    let run = sandbox.burrow(["tools", "repair"]).exits(3).tells("generation 1 stays in use").tells("[BUR405]");
+    assert!(!run.stderr().contains("nothing to do"), "{}", run.whole());
+    let failed = sandbox.workspace_status().reasons.into_iter().next().unwrap();
+    assert_eq!(failed.code.as_deref(), Some("BUR405"), "the status says why: {failed:?}");
+    sandbox.burrow(["up", "--only", "tools"]).exits(3).tells("[BUR405]");
+}
+
+/// One tool that nobody can download does not hold up the others, and stays told.
+#[test]
+fn one_tool_that_is_not_to_be_had_is_told_and_the_others_come() {
+    let proxy = Proxy::with(&["v1.0.0"]);
+    let mut settings = super::proxy::tools("v1.0.0");
+    settings["typo"] = json!({ "package": format!("{MODULE}/cmd/gopls"), "version": "v1.7.0" });
+    let sandbox = workspace(&proxy, "v1.0.0").setting("tools", settings.clone());
+    sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR405 download-failed]").tells("v1.7.0");
+    let status = sandbox.workspace_status();
+    assert_eq!(status.generation, Some(1));
+    let failed: Vec<_> = status.tools.iter().filter(|tool| tool.state == ToolState::Failed).collect();
+    assert_eq!(failed.len(), 1, "{:?}", status.tools);
+    assert_eq!(status.reasons[0].code.as_deref(), Some("BUR405"), "{:?}", status.reasons);
+
+    // Another one joins while it still fails; what is there stays.
+    settings["more"] = json!({ "package": format!("{MODULE}/cmd/dlv"), "version": "v1.0.0" });
+    settings["gopls"]["version"] = "v1.7.0".into();
+    std::fs::remove_file(sandbox.workspace().join(LOCK)).unwrap();
+    let sandbox = sandbox.setting("tools", settings);
+    sandbox.burrow(["tools", "repair"]).exits(1).tells("[BUR405 download-failed]");
+    let run = sandbox.burrow(["tools", "list"]).exits(3).says("more       v1.0.0  unverified");
+    assert!(run.stdout().contains("gopls      v1.0.0  drifted"), "{}", run.whole());
+    let run = sandbox.burrow(["up", "--only", "tools"]).exits(3).tells("[BUR405");
+    assert!(!run.stderr().contains("nothing to do"), "{}", run.whole());
+}
+
+/// A disk that fills up is told as that, and nothing else is tried instead.
+#[test]
+fn a_full_disk_under_go_is_told_as_root() {
+    let proxy = Proxy::with(&["v1.0.0"]);
+    let sandbox = workspace(&proxy, "v1.0.0");
+    let work = sandbox.state_dir().join("work");
+    sandbox.make_state_dir();
+    std::fs::create_dir(&work).unwrap();
+    let mut command = sandbox.command("unshare");
+    let mount = "mount -t tmpfs -o size=8m none \"$0\" && exec \"$@\"";
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", mount, work.as_str(), BURROW]);
+    command.args(["tools", "repair"]);
+    let run = sandbox.run(command).exits(1).tells("no space left on device").tells("hint: free some space");
+    assert!(!run.stderr().contains("BUR405"), "it is no matter of the network: {}", run.whole());
+    assert_eq!(sandbox.workspace_status().generation, None);
 }

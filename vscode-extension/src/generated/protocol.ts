@@ -572,6 +572,8 @@ export type OperationResult = {
   notes: Array<string>;
   /** What an update did to the lock file, by tool. */
   changes: Array<LockChange>;
+  /** What still needs somebody's attention, such as a download that failed while an older set serves. */
+  reasons: Array<Reason>;
 };
 
 /** The state of a debug port. */

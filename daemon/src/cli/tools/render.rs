@@ -1,5 +1,6 @@
 //! What the tools look like on a terminal. Pure, but for the printing itself.
 
+use burrow_protocol::error::ErrorCode;
 use burrow_protocol::toolchain::{
     ActionCost, LockChange, OperationResult, RepairAction, RepairPlan, RepairVerb, ToolState, ToolStatus, ToolsReport,
     VerifiedBy,
@@ -7,6 +8,7 @@ use burrow_protocol::toolchain::{
 
 use crate::cli::exit::ExitStatus;
 use crate::cli::printer::Printer;
+use crate::cli::status::render_reasons;
 
 /// Whether somebody has to look.
 pub(super) fn exit_status(report: &ToolsReport) -> ExitStatus {
@@ -15,6 +17,11 @@ pub(super) fn exit_status(report: &ToolsReport) -> ExitStatus {
         ToolState::Verified | ToolState::Installing | ToolState::Unverified => false,
     };
     if report.tools.iter().any(needs_attention) { ExitStatus::Attention } else { ExitStatus::Success }
+}
+
+/// The same of what an operation left.
+pub(crate) fn exit_status_of(result: &OperationResult) -> ExitStatus {
+    if result.reasons.is_empty() { exit_status(&result.report) } else { ExitStatus::Attention }
 }
 
 /// Prints the tools.
@@ -48,10 +55,23 @@ pub(super) fn print_result(printer: Printer, result: &OperationResult) {
     for note in &result.notes {
         printer.note(&format!("note: {note}"));
     }
-    if result.done.is_empty() {
+    if has_done_nothing(result) {
         printer.note("nothing to do");
     }
+    // What the table says is not said twice.
+    let drifted = ErrorCode::Drifted.code();
+    let others = result.reasons.iter().filter(|reason| reason.code.as_ref().is_some_and(|code| code != drifted));
+    let others = render_reasons(printer, &others.cloned().collect::<Vec<_>>());
+    if !others.is_empty() {
+        printer.note(others.trim_end());
+    }
     print_report(printer, &result.report, false);
+}
+
+/// Whether there was nothing to do: what could not be done is something else.
+fn has_done_nothing(result: &OperationResult) -> bool {
+    let is_same = |change: &LockChange| change.before == change.after && change.platforms.is_empty();
+    result.done.is_empty() && result.reasons.is_empty() && result.changes.iter().all(is_same)
 }
 
 /// One tool a line, in columns; with `why`, where each version comes from.

@@ -33,5 +33,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let started = client.call::<ToolchainUpdate>(params).await?;
     let result = progress::run_operation(&mut client, context.workspace(), started, context.printer).await?;
     render::print_result(context.printer, &result);
-    Ok(render::exit_status(&result.report))
+    Ok(render::exit_status_of(&result))
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         let started = client.call::<ToolchainRebuild>(params).await?;
         let result = progress::run_operation(&mut client, context.workspace(), started, context.printer).await?;
         render::print_result(context.printer, &result);
-        return Ok(render::exit_status(&result.report));
+        return Ok(render::exit_status_of(&result));
     }
     let params = VerifyParams { workspace: context.workspace().to_string(), full: args.full };
     let report = client.call::<ToolchainVerify>(params).await?;

@@ -1,8 +1,6 @@
 //! What an operation has the module proxy and Go do: versions are looked up, tools are built, in a work folder that is gone
 //! afterwards.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::mpsc;
 
 use super::{Event, Operation};
@@ -10,8 +8,7 @@ use crate::coded::with_causes;
 use crate::toolchain::compat::Compat;
 use crate::toolchain::environment::Modules;
 use crate::toolchain::error::ToolchainError;
-use crate::toolchain::generations::InstalledTool;
-use crate::toolchain::install::{Installer, blocking};
+use crate::toolchain::install::{Installed, Installer, blocking};
 use crate::toolchain::lookup::Lookup;
 use crate::toolchain::modules;
 use crate::toolchain::observe::Asked;
@@ -44,8 +41,7 @@ impl Operation {
                 let Some(query) = &wanted.open else { continue };
                 match lookup.resolve(wanted, query).await {
                     Ok(resolved) => found.push((index, Ok(resolved))),
-                    // That one tool has no version is its own affair.
-                    Err(error @ ToolchainError::NoneUpstream { .. }) => found.push((index, Err(error))),
+                    Err(error) if error.is_of_one_tool() => found.push((index, Err(error))),
                     Err(error) => return Err(error),
                 }
             }
@@ -77,9 +73,9 @@ impl Operation {
         asked: &Asked,
         plan: &Plan,
         modules: Modules,
-    ) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+    ) -> Result<Installed, ToolchainError> {
         if plan.build.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Installed::default());
         }
         let tools = plan.build.iter().map(|(wanted, _)| wanted.name.clone()).collect();
         self.tell(Event::Planned { tools, actions: plan.actions().actions.len() });

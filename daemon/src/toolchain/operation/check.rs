@@ -64,7 +64,7 @@ impl Operation {
             Ok(asked) if !tools.is_empty() => asked,
             _ => {
                 observation.active = Some(active);
-                return settle(observation, Vec::new(), Vec::new());
+                return Ok(settle(observation, Vec::new(), Vec::new()));
             }
         };
         self.tell(Event::Planned { tools: Vec::new(), actions: tools.len() });

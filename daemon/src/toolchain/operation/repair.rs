@@ -12,8 +12,8 @@ use crate::coded::with_causes;
 use crate::toolchain::environment::Modules;
 use crate::toolchain::error::ToolchainError;
 use crate::toolchain::generations::{InstalledTool, Manifest};
-use crate::toolchain::install::blocking;
-use crate::toolchain::observe::{Active, Asked, Observation, Relax};
+use crate::toolchain::install::{Installed, blocking};
+use crate::toolchain::observe::{Active, Asked, Observation, Relax, fits};
 use crate::toolchain::repair::{self, Plan};
 use crate::toolchain::{lock, modules, update};
 
@@ -39,27 +39,29 @@ impl Operation {
             let (context, installed) = (Arc::clone(&self.context), active.is_some());
             blocking(move || if installed { Ok(context.link_current()?) } else { Ok(()) }).await?;
             notes.extend(missing_rows(&asked, active.as_ref().map(|active| &active.manifest)));
-            return settle(Observation { asked: Ok(asked), active, at_hand, surplus, looked_at }, Vec::new(), notes);
+            let observation = Observation { asked: Ok(asked), active, at_hand, surplus, looked_at };
+            return Ok(settle(observation, Vec::new(), notes));
         }
-        let mut not_found = None;
+        let mut failure = None;
         let mut plan = plan;
         let built = match self.look_up(&mut asked).await {
             Ok(looked_up) => {
-                not_found = looked_up.none;
+                failure = looked_up.none;
                 if looked_up.any {
                     plan = repair::plan(&asked, active.as_ref(), &at_hand, &surplus);
                 }
-                self.build(&asked, &plan, Modules::Users).await
+                let built = self.build(&asked, &plan, Modules::Users).await;
+                built.and_then(|installed| without_failed(&mut plan, installed, active.as_ref(), &mut failure))
             }
             Err(error) => Err(error),
         };
         let built = match built {
             Err(error @ ToolchainError::Download { .. }) => {
                 let (this, generation) = (self.clone(), active.clone());
-                let text = with_causes(&error);
-                if let Some((action, note)) = blocking(move || this.fall_back(generation.as_ref(), &text)).await? {
+                if let Some((action, note)) = blocking(move || this.fall_back(generation.as_ref())).await? {
                     notes.push(note);
-                    return self.finish(action.into_iter().collect(), notes).await;
+                    let done = self.finish(action.into_iter().collect(), notes).await?;
+                    return Ok(Done { out_of_reach: Some(error), ..done });
                 }
                 let built = self.build_from_what_is_kept(&asked, &plan, error).await?;
                 notes.push(
@@ -76,9 +78,8 @@ impl Operation {
         })
         .await?;
         notes.extend(told);
-        // Now that the others are in order.
-        not_found.map_or(Ok(()), Err)?;
-        self.finish(actions, notes).await
+        let done = self.finish(actions, notes).await?;
+        Ok(Done { error: failure.or(done.error), ..done })
     }
 
     /// Builds without network, from what was downloaded before: here, or by the caller's own Go. All of it is checked as a
@@ -99,7 +100,13 @@ impl Operation {
                     tracing::info!(error = with_causes(&error), "the downloads that are kept are not enough");
                     "the downloads that are kept are not enough"
                 }
-                built => return built,
+                built => {
+                    let Installed { tools, failed } = built?;
+                    if failed.is_empty() {
+                        return Ok(tools);
+                    }
+                    "the downloads that are kept are not enough"
+                }
             }
         };
         let needs = plan.build.iter().map(|(wanted, _)| {
@@ -110,12 +117,9 @@ impl Operation {
     }
 
     /// Without the network: the newest generation that is whole, the active one first. None where none is.
-    fn fall_back(
-        &self,
-        active: Option<&Active>,
-        error: &str,
-    ) -> Result<Option<(Option<RepairAction>, String)>, ToolchainError> {
-        let note = |number, stands: &str| format!("{error}; generation {number} {stands}");
+    fn fall_back(&self, active: Option<&Active>) -> Result<Option<(Option<RepairAction>, String)>, ToolchainError> {
+        let note =
+            |number, stands: &str| format!("not all that is asked for is within reach: generation {number} {stands}");
         if let Some(active) = active.filter(|active| active.is_whole()) {
             self.generations.relink(active.number, &active.manifest, &self.store)?;
             return Ok(Some((None, note(active.number, "stays in use"))));
@@ -124,8 +128,32 @@ impl Operation {
         let Some((number, manifest)) = whole else { return Ok(None) };
         self.generations.relink(number, &manifest, &self.store)?;
         self.generations.activate(number)?;
-        Ok(Some((Some(fallen_back(number, "the network cannot be reached")), note(number, "is used instead"))))
+        Ok(Some((
+            Some(fallen_back(number, "not all that is asked for is within reach")),
+            note(number, "is used instead"),
+        )))
     }
+}
+
+/// Takes out of `plan` what could not be had, so that the rest can be made active. Where that would take away a tool, or leave
+/// nothing to be done, it is the first failure instead.
+fn without_failed(
+    plan: &mut Plan,
+    installed: Installed,
+    active: Option<&Active>,
+    failure: &mut Option<ToolchainError>,
+) -> Result<BTreeMap<String, InstalledTool>, ToolchainError> {
+    let Installed { tools, mut failed } = installed;
+    let mut rest = plan.clone();
+    let is_kept = failed.keys().all(|name| rest.give_up(name, active));
+    if let Some((_, first)) = failed.pop_first() {
+        if !(is_kept && rest.makes_generation()) {
+            return Err(first);
+        }
+        *plan = rest;
+        failure.get_or_insert(first);
+    }
+    Ok(tools)
 }
 
 /// Writes the lock file where there is none; what to tell about it.
@@ -136,7 +164,13 @@ fn write_missing_lock(asked: &Asked, manifest: &Manifest) -> Result<Option<Strin
     if manifest.tools.is_empty() {
         return Ok(None);
     }
-    let rows = manifest.tools.iter().map(|(name, tool)| (name.clone(), update::row(tool)));
+    // What stays only because something else could not be had is no choice to hold on to.
+    let is_wanted = |name: &String, tool: &InstalledTool| {
+        let choice = asked.choices.iter().find(|choice| choice.name == *name);
+        choice.and_then(|choice| choice.wanted.as_ref().ok()).is_some_and(|wanted| fits(wanted, tool))
+    };
+    let wanted = manifest.tools.iter().filter(|(name, tool)| is_wanted(name, tool));
+    let rows = wanted.map(|(name, tool)| (name.clone(), update::row(tool)));
     lock::write(&asked.place, &LockFile { tools: rows.collect(), ..lock::empty() })?;
     let path = &asked.place.path;
     Ok(Some(if asked.place.shared {

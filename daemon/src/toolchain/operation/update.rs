@@ -7,7 +7,7 @@ use crate::coded::with_causes;
 use crate::toolchain::environment::Modules;
 use crate::toolchain::error::ToolchainError;
 use crate::toolchain::generations::InstalledTool;
-use crate::toolchain::install::{Installer, blocking};
+use crate::toolchain::install::{Installed, Installer, blocking};
 use crate::toolchain::lock;
 use crate::toolchain::observe::{Asked, Relax};
 use crate::toolchain::repair::{self, Plan};
@@ -19,8 +19,8 @@ impl Operation {
         let seen = self.look(relax).await?;
         let mut asked = seen.asked?;
         if let Some(name) = name.as_ref().filter(|name| !asked.choices.iter().any(|choice| choice.name == **name)) {
-            let known = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(ToolchainError::ToolUnknown { tool: name.clone(), known });
+            let asked = asked.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(ToolchainError::NotAsked { tool: name.clone(), asked });
         }
         if !asked.place.shared && !create_folder {
             let [path, _] = lock::looked_at(&self.context.workspace);
@@ -47,10 +47,8 @@ impl Operation {
         })
         .await?;
         notes.extend(written);
-        looked_up.none.map_or(Ok(()), Err)?;
-        let mut done = self.finish(actions, notes).await?;
-        done.changes = changes;
-        Ok(done)
+        let done = self.finish(actions, notes).await?;
+        Ok(Done { changes, error: looked_up.none.or(done.error), ..done })
     }
 
     /// Builds what is planned, and then the binaries of other platforms that the lock file lacks: their digests alone are
@@ -71,7 +69,9 @@ impl Operation {
         }
         self.in_workshop(asked, Modules::Users, async |installer: &Installer| {
             let wanted: Vec<_> = plan.build.iter().map(|(wanted, _)| wanted.clone()).collect();
-            let built = installer.install(wanted, &self.store).await?;
+            let Installed { tools: built, failed } = installer.install(wanted, &self.store).await?;
+            // A lock file is moved as a whole.
+            failed.into_values().next().map_or(Ok(()), Err)?;
             let all: BTreeMap<_, _> = known.into_iter().chain(built.clone()).collect();
             let mut rows = Rows::new();
             for (wanted, target) in update::missing(asked, &all, name) {
