@@ -10,7 +10,7 @@ use std::time::Duration;
 use burrow_protocol::toolchain::{OperationResult, RepairAction};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval};
 use tokio_util::sync::CancellationToken;
 
 use super::ToolchainContext;
@@ -37,6 +37,8 @@ use crate::workspace::files::devcontainer::Settings;
 const REMEMBERED: usize = 16;
 /// Go names hundreds of packages a second: one line in this time is shown.
 const SAY_EVERY: Duration = Duration::from_millis(100);
+/// How often the store is told that its binaries are still used, where nothing else happens.
+const HOLD_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an operation in flight may take to end when the daemon does.
 const LAST_WORK: Duration = Duration::from_secs(3);
 
@@ -104,6 +106,8 @@ enum Input {
     Ended(Box<Result<Ended, JoinError>>),
     Looked(Looked),
     SettingsChanged,
+    /// What is used has to be held on.
+    Hold,
     Stop,
 }
 
@@ -143,8 +147,10 @@ impl ToolchainActor {
     /// Runs until `cancel`, or until every handle is gone. An operation in flight is ended then, with its `go`.
     pub async fn run(mut self, cancel: CancellationToken) {
         self.tidy();
+        // It ticks at once as well.
+        let mut hold = tokio::time::interval(HOLD_EVERY);
         loop {
-            match self.next(&cancel).await {
+            match self.next(&cancel, &mut hold).await {
                 Input::Request(request) => self.handle(request),
                 Input::Event(event) => self.told(event),
                 Input::Ended(ended) => self.operation_ended(*ended),
@@ -154,13 +160,14 @@ impl ToolchainActor {
                 Input::Looked(Looked::First(view)) => self.show(0, view),
                 Input::Looked(Looked::Nothing) => {}
                 Input::SettingsChanged => self.look_again(),
+                Input::Hold => self.renew_hold(),
                 Input::Stop => return self.end_running().await,
             }
             self.start_next();
         }
     }
 
-    async fn next(&mut self, cancel: &CancellationToken) -> Input {
+    async fn next(&mut self, cancel: &CancellationToken, hold: &mut Interval) -> Input {
         tokio::select! {
             biased;
             () = cancel.cancelled() => Input::Stop,
@@ -173,6 +180,7 @@ impl ToolchainActor {
                 Err(_) => Input::Looked(Looked::Nothing),
             },
             Ok(()) = self.settings.changed() => Input::SettingsChanged,
+            _ = hold.tick() => Input::Hold,
         }
     }
 
@@ -188,6 +196,14 @@ impl ToolchainActor {
         tokio::spawn(work::sweep_dead(self.context.state.work()));
         let (context, in_doubt) = (Arc::clone(&self.context), self.in_doubt);
         self.looks.spawn_blocking(move || first_look(&context, in_doubt).map_or(Looked::Nothing, Looked::First));
+    }
+
+    fn renew_hold(&mut self) {
+        let context = Arc::clone(&self.context);
+        self.looks.spawn_blocking(move || {
+            context.renew_hold();
+            Looked::Nothing
+        });
     }
 
     fn handle(&mut self, request: ToolchainRequest) {

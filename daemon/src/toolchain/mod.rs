@@ -111,6 +111,14 @@ impl ToolchainContext {
         Store::new(self.store_dir.clone(), holder, shared)
     }
 
+    /// Says in the store that what this workspace has is still used. Blocks.
+    fn renew_hold(&self) {
+        let used = Generations::new(self.layout()).digests();
+        if !used.is_empty() {
+            self.store().hold(used);
+        }
+    }
+
     /// Makes the state directory's `current` lead to this workspace's tools, unless it leads to those of another one that is
     /// still known. Blocks.
     fn link_current(&self) -> Result<(), DurableError> {

@@ -115,6 +115,12 @@ pub(crate) async fn run(
     let operation =
         Operation { store: context.store(), generations: generations.clone(), context, caller, events, cancel };
     let active = move |generations: Generations| blocking(move || Ok(generations.active()));
+    let held = Arc::clone(&operation.context);
+    let renew = move || {
+        held.renew_hold();
+        Ok(())
+    };
+    blocking(renew).await?;
     let before = active(generations.clone()).await?;
     let mut done = match kind {
         Kind::Repair { locked, keep_rollback } => operation.repair(locked, keep_rollback).await,

@@ -4,10 +4,12 @@
 //! fingerprint that he recorded when he did. A binary comes in whole: copied beside its place, synced, renamed, compared.
 //!
 //! Who shares a store says what he uses: `holds/<holder>.json`, one a workspace of a container, and removes what nobody
-//! holds under the store's own lock. A hold that was not renewed for [`HOLD_LASTS`] is that of a container that is gone.
+//! holds under the store's own lock. It says so again at each start of the daemon, at each operation, and from time to time. A
+//! hold that was not renewed for [`HOLD_LASTS`] is that of a container that is gone.
 //! All functions block.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -126,7 +128,7 @@ impl Store {
         self.lock().map(drop)
     }
 
-    /// Holds these binaries besides those that are held already. A store that cannot be written holds nothing, and loses
+    /// Holds these binaries besides those that are held already, and says that this container is still there. A store that cannot be written holds nothing, and loses
     /// nothing either: then only others can remove what is in it, and the loss is seen.
     pub(crate) fn hold(&self, digests: impl IntoIterator<Item = String>) {
         let digests: Vec<_> = digests.into_iter().collect();
@@ -150,10 +152,10 @@ impl Store {
     pub(crate) fn collect(&self, used: &BTreeSet<String>) -> Result<usize, ToolchainError> {
         let Ok(entries) = self.tools().read_dir_utf8() else { return Ok(0) };
         let _lock = self.lock()?;
-        // Written anew also where nothing changed: its time is what says that this container is still there.
         self.change_hold(|tools| {
+            let changed = tools != used;
             tools.clone_from(used);
-            true
+            changed
         })?;
         let held = self.held_by_anybody()?;
         let mut removed = 0;
@@ -182,12 +184,14 @@ impl Store {
         Ok(held)
     }
 
-    /// Changes the hold of this workspace; under the store's lock. `change` says whether it has to be written.
+    /// Changes the hold of this workspace; under the store's lock. `change` says whether it has to be written. Its time is what
+    /// says that this container is still there, so that is new in any case.
     fn change_hold(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) -> Result<(), ToolchainError> {
         let path = self.holds().join(format!("{}.json", self.holder));
         // A damaged one is replaced: what is used is written anew with the next generation.
         let mut hold = durable::read_json::<Hold>(&path).ok().flatten().unwrap_or_default();
-        if change(&mut hold.tools) {
+        let is_new = File::open(&path).is_ok_and(|file| file.set_modified(SystemTime::now()).is_ok());
+        if change(&mut hold.tools) || !is_new {
             hold.schema = SCHEMA;
             durable::create_dir(&self.holds()).map_err(ToolchainError::Store)?;
             durable::replace_json(&path, &hold).map_err(ToolchainError::Store)?;
@@ -318,6 +322,12 @@ mod tests {
         age(&one.holds().join("other.json"), HOLD_LASTS * 2);
         assert_eq!(one.collect(&[both.clone()].into()).unwrap(), 1);
         assert!(!there(&theirs) && there(&both));
+        // What was held long ago is held anew by saying so again, whether the hold is still there or not.
+        let hold = other.holds().join("other.json");
+        other.hold([both.clone()]);
+        age(&hold, HOLD_LASTS * 2);
+        other.hold([both.clone()]);
+        assert!(age_of(&hold).unwrap() < HOLD_LASTS);
         // What cannot be read may say anything.
         durable::replace(&one.holds().join("third.json"), b"{").unwrap();
         assert!(one.collect(&none).is_err());

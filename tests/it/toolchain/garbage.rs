@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use camino::Utf8Path;
 use serde_json::Value;
 
-use super::proxy::{Built, LOCK, copy_binaries, tools};
-use crate::sandbox::Sandbox;
+use super::proxy::{Built, LOCK, copy_binaries, installed, tools};
+use crate::sandbox::{Sandbox, eventually};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,6 +45,22 @@ fn switch(sandbox: Sandbox, newer: &[&str]) -> Sandbox {
     let sandbox = sandbox.setting("tools", pins).write(LOCK, &lock.to_string());
     sandbox.burrow(["tools", "repair"]).exits(0);
     sandbox
+}
+
+/// A container that is there goes on holding its tools, though nothing about them changes.
+#[test]
+fn a_hold_is_renewed_by_a_start_and_by_each_operation() {
+    let sandbox = installed();
+    let holds = sandbox.store_dir().join("holds");
+    let hold = holds.join(names(&holds).first().unwrap());
+    for command in [["restart"].as_slice(), &["tools", "repair"]] {
+        age(&hold, DAY * 31);
+        sandbox.burrow(command.iter().copied()).exits(0);
+        eventually("the hold is renewed", Duration::from_secs(30), || {
+            let age = hold.metadata().unwrap().modified().unwrap().elapsed().unwrap();
+            if age < DAY { Ok(()) } else { Err(format!("{age:?} after {command:?}")) }
+        });
+    }
 }
 
 #[test]
