@@ -9,6 +9,9 @@ use camino::Utf8Path;
 const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,\
                      mkdir,mkdirat,ftruncate,fsync,fdatasync";
 
+/// Stands for a file with a random name, as each has until it is renamed into its place.
+const NEW_FILE: &str = "(a new file)";
+
 /// What happens at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -24,7 +27,8 @@ pub(crate) struct Write {
     /// Below the sandbox's root, with `KEY` for the workspace's own folder.
     path: String,
     call: String,
-    /// The how-manieth call of its kind on this path, counted a thread, as strace does.
+    /// The how-manieth call of its kind on this path, counted a thread, as strace does; on any path for a new file, since strace
+    /// cannot aim at a name that it does not know.
     nth: u32,
 }
 
@@ -45,6 +49,11 @@ impl Write {
         self.path.ends_with("/ledger.jsonl") || self.path.contains("/KEY/runs")
     }
 
+    /// Whether it is about a file that has yet to get its name.
+    pub(crate) fn is_of_new_file(&self) -> bool {
+        self.path == NEW_FILE
+    }
+
     /// The file, below the sandbox's root.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -62,9 +71,12 @@ impl Write {
             Fault::Kill => "signal=KILL".to_owned(),
             Fault::Error(name) => format!("error={name}"),
         };
-        let path = names.iter().fold(path.clone(), |path, (word, name)| path.replace(word, name));
-        let inject = format!("--inject={call}:{fault}:when={nth}");
-        vec!["-P".to_owned(), root.join(path).into_string(), format!("--trace={call}"), inject]
+        let mut arguments = vec![format!("--trace={call}"), format!("--inject={call}:{fault}:when={nth}")];
+        if !self.is_of_new_file() {
+            let path = names.iter().fold(path.clone(), |path, (word, name)| path.replace(word, name));
+            arguments.extend(["-P".to_owned(), root.join(path).into_string()]);
+        }
+        arguments
     }
 }
 
@@ -73,15 +85,19 @@ pub(crate) fn all_writes() -> Vec<String> {
     vec![format!("--trace=execve,{CALLS}")]
 }
 
-/// The daemon's writes in a trace, without those to its log and to files with random names.
+/// The daemon's writes in a trace, without those to its log and to files that have yet to get their name: another process may be
+/// met at such a one.
 pub(crate) fn writes(trace: &str, root: &Utf8Path, key: &str) -> Vec<Write> {
-    writes_with(trace, root, &[("KEY", key.to_owned())])
+    let all = writes_with(trace, root, &[("KEY", key.to_owned())]);
+    all.into_iter().filter(|write| !write.is_of_new_file()).collect()
 }
 
-/// The same, where `names` are what differs from sandbox to sandbox, each with the word that stands for it.
+/// The daemon's writes, where `names` are what differs from sandbox to sandbox, each with the word that stands for it.
 pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]) -> Vec<Write> {
     let mut started = BTreeSet::new();
     let mut counts = BTreeMap::<(&str, &str, String), u32>::new();
+    let mut syncs = BTreeMap::<(&str, &str), u32>::new();
+    let mut of_new_files = BTreeSet::new();
     let mut first = None;
     for line in trace.lines() {
         let Some((thread, event)) = line.split_once(' ') else { continue };
@@ -91,9 +107,19 @@ pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]
             if *first.get_or_insert(thread) != thread {
                 started.insert(thread);
             }
-        } else if let Some(path) = path_of(call, arguments, root)
-            && !started.contains(thread)
+        } else if !started.contains(thread)
+            && let Some(path) = path_of(call, arguments, root)
         {
+            let is_sync = matches!(call, "fsync" | "fdatasync");
+            let nth = syncs.entry((thread, call)).or_default();
+            *nth += 1;
+            if path.contains("/.burrow-") {
+                // What fails as it is written fails as it is synced: that stands for both, and others sync nothing.
+                if is_sync {
+                    of_new_files.insert(Write::new(NEW_FILE, call, *nth));
+                }
+                continue;
+            }
             let path = names.iter().fold(path, |path, (word, name)| path.replace(name, word));
             *counts.entry((thread, call, path)).or_default() += 1;
         }
@@ -101,27 +127,27 @@ pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]
     let known = counts.into_iter().flat_map(|((_, call, path), count)| {
         (1..=count).map(move |nth| Write { path: path.clone(), call: call.to_owned(), nth })
     });
-    known.collect::<BTreeSet<_>>().into_iter().collect()
+    known.collect::<BTreeSet<_>>().into_iter().chain(of_new_files).collect()
 }
 
-/// The file that a call is about, below `root`, where its name is the same in every run and strace can aim at it: of two names
-/// it goes by the first. That of a file that is renamed into its place is random, and that of a symlink is only its text.
+/// The file that a call is about, below `root`. Of two names it is the last: a file that is renamed into its place had a random
+/// one, and the first of a symlink is only its text. strace goes by either.
 fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
-    if call.starts_with("symlink") {
-        return None;
-    }
-    // `12</path>` for a descriptor, `"/path"` for a name.
-    let mut parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
-    let name = parts.find(|name| name.starts_with('/'))?;
+    let name = if call.starts_with("rename") || call.starts_with("symlink") {
+        arguments.split('"').skip(1).step_by(2).filter(|name| name.starts_with('/')).last()?
+    } else {
+        // `12</path>` for a descriptor, `"/path"` for a name.
+        let mut parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
+        parts.find(|name| name.starts_with('/'))?
+    };
     let path = Utf8Path::new(name).strip_prefix(root).ok()?;
-    let is_random = name.contains("/.burrow-");
     let log = path.as_str() == "state/daemon.log";
-    (!is_random && !log && path.as_str() != "trace").then(|| path.to_string())
+    (!log && path.as_str() != "trace").then(|| path.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Write, writes};
+    use super::{Fault, Write, writes, writes_with};
 
     #[test]
     fn the_daemons_own_writes_are_found() {
@@ -142,7 +168,20 @@ mod tests {
         let found: Vec<_> = writes(trace, "/s".into(), "5a10").iter().map(Write::to_string).collect();
         assert_eq!(
             found,
-            ["mkdir 1 of state", "write 1 of state/KEY/ledger.jsonl", "write 2 of state/KEY/ledger.jsonl"]
+            [
+                "mkdir 1 of state",
+                "write 1 of state/KEY/ledger.jsonl",
+                "write 2 of state/KEY/ledger.jsonl",
+                "rename 1 of state/daemon.json"
+            ],
+            "what is renamed goes by the name that it gets"
+        );
+        let all = writes_with(trace, "/s".into(), &[]);
+        let new = all.iter().find(|write| write.is_of_new_file()).unwrap();
+        assert_eq!(
+            new.injection(Fault::Error("EIO"), "/s".into(), ""),
+            ["--trace=fsync", "--inject=fsync:error=EIO:when=1"],
+            "its name is not known before"
         );
     }
 }
