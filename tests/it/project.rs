@@ -2,6 +2,7 @@
 
 use burrow::workspace::files::devcontainer;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
 
 use crate::sandbox::fixtures;
 
@@ -17,6 +18,22 @@ fn own_devcontainers_are_valid() {
         assert_eq!(settings.problems, [], "{folder}");
         assert!(!settings.burrow.tools.is_empty(), "{folder} chooses its tools");
     }
+}
+
+/// The Feature has the Go extension take Burrow's tools, and not look after them itself.
+#[test]
+fn feature_leaves_the_tools_to_burrow() {
+    let path = repository().join(".devcontainer/features/burrow/devcontainer-feature.json");
+    let feature: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let settings = &feature["customizations"]["vscode"]["settings"];
+    for tool in ["dlv", "goimports", "gopls"] {
+        assert_eq!(settings["go.alternateTools"][tool], format!("/usr/local/share/burrow/tools/{tool}"));
+    }
+    assert_eq!(settings["go.toolsManagement.autoUpdate"], false);
+    assert_eq!(settings["go.toolsManagement.checkForUpdates"], "off");
+    // Where the editor looks is where the container's terminals look.
+    let path = feature["containerEnv"]["PATH"].as_str().unwrap();
+    assert!(path.starts_with("/usr/local/share/burrow/tools:"), "{path}");
 }
 
 /// Every path of this repository that a document names is there.

@@ -23,7 +23,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::sandbox::{Run, Sandbox, eventually};
-use proxy::{LOCK, Proxy, binary, installed, tools, workspace};
+use proxy::{Built, LOCK, Proxy, binary, installed, tools, workspace};
 
 /// The tools that fit come from the lock file and the store, without network, and are what the table says.
 #[test]
@@ -54,6 +54,9 @@ fn installs_locks_and_then_has_nothing_to_do() {
         .env("GOOS", "plan9")
         .env("CGO_ENABLED", "1")
         .env("GOTOOLCHAIN", "local");
+    // As `go env -w` leaves it.
+    let written = "GOFLAGS=-toolexec=/nonexistent\nGOOS=plan9\nGOARCH=arm\nGOAMD64=v3\nGOEXPERIMENT=nodwarf5\n";
+    write(&sandbox.root().join("home/.config/go/env"), written);
     let plan: RepairPlan = sandbox.burrow(["tools", "repair", "--dry-run", "--json"]).exits(0).parse();
     assert_eq!(plan.actions.last().map(|action| action.verb), Some(RepairVerb::Activate));
 
@@ -190,6 +193,44 @@ fn lock_is_honoured_until_an_update_moves_it() {
     sandbox.burrow(["tools", "repair"]).exits(3).tells("generation 1 is used instead").says("gopls      v1.0.0");
     assert_eq!(binary(&sandbox, "gopls"), old);
     sandbox.burrow(["up", "--only", "tools", "--locked"]).exits(3).tells("generation 1 stays in use");
+}
+
+/// Two branches that moved different tools are merged by Git alone, and what comes of it is what is installed.
+#[test]
+fn lock_files_of_two_branches_are_merged() {
+    let sandbox = installed();
+    let git = |args: &[&str]| {
+        let mut git = sandbox.command("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.test", "-C", sandbox.workspace().as_str()])
+            .args(args);
+        sandbox.run(git).exits(0)
+    };
+    let newer = Built::at("v1.1.0").ask_for("v1.1.0", Sandbox::new());
+    let newer: LockFile = serde_json::from_str(&newer.read(LOCK).unwrap()).unwrap();
+    let base = sandbox.read(LOCK).unwrap();
+    let with = |name: &str| {
+        let mut lock: LockFile = serde_json::from_str(&base).unwrap();
+        lock.tools.insert(name.to_owned(), newer.tools[name].clone());
+        serde_json::to_string_pretty(&lock).unwrap() + "\n"
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "base"]);
+    for (branch, tool) in [("one", "dlv"), ("other", "goimports")] {
+        git(&["checkout", "-q", "-b", branch, "main"]);
+        sandbox.change(LOCK, &with(tool));
+        git(&["commit", "-q", "-a", "-m", branch]);
+    }
+    git(&["merge", "-q", "--no-edit", "one"]);
+    let merged: LockFile = serde_json::from_str(&sandbox.read(LOCK).unwrap()).unwrap();
+    let versions: Vec<_> = merged.tools.values().map(|tool| tool.version.as_str()).collect();
+    assert_eq!(versions, ["v1.1.0", "v1.1.0", "v1.0.0"]);
+
+    let lock = sandbox.read(LOCK).unwrap();
+    let mut pins = tools("v1.1.0");
+    pins["gopls"] = tools("v1.0.0")["gopls"].clone();
+    let sandbox = Built::at("v1.1.0").ask_for("v1.1.0", sandbox).write(LOCK, &lock).setting("tools", pins);
+    sandbox.burrow(["tools", "repair", "--locked"]).exits(0).says("dlv        v1.1.0").says("gopls      v1.0.0");
 }
 
 /// A daemon that is killed while Go builds leaves nothing that counts; the next repair does the work.
