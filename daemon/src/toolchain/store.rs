@@ -25,6 +25,8 @@ use crate::durable::{self, Lock};
 const SCHEMA: u32 = 1;
 /// How long a container may be away without losing what it uses.
 const HOLD_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a hold needs no renewal.
+const HOLD_IS_NEW: Duration = Duration::from_secs(60 * 60);
 /// What came in since then stays, held or not: its container may be about to say that it uses it.
 const NEW_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the store's lock is waited for. Whoever has it copies one binary, or removes some.
@@ -128,7 +130,7 @@ impl Store {
         self.lock().map(drop)
     }
 
-    /// Holds these binaries besides those that are held already, and says that this container is still there. A store that cannot be written holds nothing, and loses
+    /// Holds these binaries besides those that are held already. A store that cannot be written holds nothing, and loses
     /// nothing either: then only others can remove what is in it, and the loss is seen.
     pub(crate) fn hold(&self, digests: impl IntoIterator<Item = String>) {
         let digests: Vec<_> = digests.into_iter().collect();
@@ -141,6 +143,13 @@ impl Store {
         });
         if let Err(error) = held {
             tracing::warn!(error = with_causes(&error), "what is used cannot be held in the store");
+        }
+    }
+
+    /// Says that this container is still there and uses these binaries, unless it said so within the last hour.
+    pub(crate) fn renew(&self, used: BTreeSet<String>) {
+        if !used.is_empty() && age_of(&self.hold_file()).is_none_or(|age| age > HOLD_IS_NEW) {
+            self.hold(used);
         }
     }
 
@@ -187,7 +196,7 @@ impl Store {
     /// Changes the hold of this workspace; under the store's lock. `change` says whether it has to be written. Its time is what
     /// says that this container is still there, so that is new in any case.
     fn change_hold(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) -> Result<(), ToolchainError> {
-        let path = self.holds().join(format!("{}.json", self.holder));
+        let path = self.hold_file();
         // A damaged one is replaced: what is used is written anew with the next generation.
         let mut hold = durable::read_json::<Hold>(&path).ok().flatten().unwrap_or_default();
         let is_new = File::open(&path).is_ok_and(|file| file.set_modified(SystemTime::now()).is_ok());
@@ -218,6 +227,10 @@ impl Store {
 
     fn tools(&self) -> Utf8PathBuf {
         self.dir.join("tools")
+    }
+
+    fn hold_file(&self) -> Utf8PathBuf {
+        self.holds().join(format!("{}.json", self.holder))
     }
 
     fn holds(&self) -> Utf8PathBuf {
@@ -324,9 +337,9 @@ mod tests {
         assert!(!there(&theirs) && there(&both));
         // What was held long ago is held anew by saying so again, whether the hold is still there or not.
         let hold = other.holds().join("other.json");
-        other.hold([both.clone()]);
+        other.renew([both.clone()].into());
         age(&hold, HOLD_LASTS * 2);
-        other.hold([both.clone()]);
+        other.renew([both.clone()].into());
         assert!(age_of(&hold).unwrap() < HOLD_LASTS);
         // What cannot be read may say anything.
         durable::replace(&one.holds().join("third.json"), b"{").unwrap();
