@@ -105,6 +105,8 @@ impl Operation {
                     if failed.is_empty() {
                         return Ok(tools);
                     }
+                    let is_other = |error: &ToolchainError| !matches!(error, ToolchainError::Download { .. });
+                    failed.into_values().find(is_other).map_or(Ok(()), Err)?;
                     "the downloads that are kept are not enough"
                 }
             }
