@@ -9,6 +9,7 @@ mod older_dlv;
 
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -191,6 +192,74 @@ fn what_a_build_writes_does_not_loop() {
     dev.wait_for_stdout("version two");
     ended(dev);
     assert_nothing_left(&other);
+}
+
+/// What was built last without an error is what is started when the old program has ended, whatever is being built then;
+/// what nobody will run any more is removed.
+#[test]
+fn a_program_that_takes_its_time_is_followed_by_the_last_good_one() {
+    let slow = "#!/bin/sh\ntrap 'echo asked; while ! test -e release; do sleep 0.02; done; exit' TERM\n\
+                echo version one\nwhile :; do sleep 0.02; done\n";
+    let build = "if grep -q broken app.sh; then touch begun; while ! test -e fail; do sleep 0.02; done; exit 1; fi; \
+                 cp app.sh $BURROW_OUTPUT && chmod +x $BURROW_OUTPUT";
+    let sandbox = Sandbox::new()
+        .write("main.go", &go_program("unused"))
+        .write("app.sh", slow)
+        .setting("reload", json!({ "build": build, "include": ["*.sh"], "delay": "10ms" }));
+    let dev = sandbox.spawn(["dev"]);
+    dev.wait_for_stdout("version one");
+    sandbox.change("app.sh", &script("two"));
+    dev.wait_for_stdout("asked");
+    sandbox.change("app.sh", &script("broken"));
+    eventually("the next build is under way", SOON, || sandbox.read("begun").ok_or("no"));
+    sandbox.change("release", "");
+    dev.wait_for_stdout("version two");
+    sandbox.change("fail", "");
+    dev.wait_for_stderr("was not built: exit code 1");
+    sandbox.change("app.sh", &script("three"));
+    dev.wait_for_stdout("version three");
+    eventually("one program is left", SOON, || {
+        let programs = programs(&sandbox);
+        if programs.len() == 1 { Ok(()) } else { Err(format!("{programs:?}")) }
+    });
+    let run = ended(dev);
+    assert!(!run.stderr().contains("was not started"), "{}", run.whole());
+    assert_nothing_left(&sandbox);
+}
+
+/// The folders in which the sandbox's reloads keep programs.
+fn programs(sandbox: &Sandbox) -> Vec<Utf8PathBuf> {
+    let entries = |folder: Utf8PathBuf| folder.read_dir_utf8().into_iter().flatten().flatten();
+    let reloads = entries(sandbox.state_dir().join("reload"));
+    let inside = reloads.flat_map(|reload| entries(reload.path().to_owned()));
+    inside.map(|entry| entry.path().to_owned()).filter(|path| path.as_str().contains("/bin-")).collect()
+}
+
+/// Saves that come while something is built count, however many builds in a row each of them ends.
+#[test]
+fn no_save_is_lost_during_builds() {
+    let build = "cp app.sh $BURROW_OUTPUT; echo build >> builds; while test -e hold; do sleep 0.02; done; \
+                 chmod +x $BURROW_OUTPUT";
+    let sandbox = Sandbox::new()
+        .write("main.go", &go_program("unused"))
+        .write("app.sh", &script("0"))
+        .setting("reload", json!({ "build": build, "include": ["*.sh"], "delay": "10ms" }));
+    let begun = || sandbox.read("builds").unwrap_or_default().lines().count();
+    let dev = sandbox.spawn(["dev"]);
+    dev.wait_for_stdout("version 0");
+    sandbox.change("hold", "");
+    for save in 1..=4 {
+        sandbox.change("app.sh", &script(&save.to_string()));
+        eventually("its build begins", SOON, || if begun() > save { Ok(()) } else { Err(begun()) });
+    }
+    sandbox.change("app.sh", &script("last"));
+    // By the time that another program has run, the daemon has heard of the save.
+    sandbox.burrow(["status"]);
+    std::fs::remove_file(sandbox.workspace().join("hold")).expect("remove");
+    dev.wait_for_stdout("version last");
+    let run = ended(dev);
+    assert!(!run.stderr().contains("does not count"), "{}", run.whole());
+    assert_nothing_left(&sandbox);
 }
 
 /// The program ends with whoever asked for it, however that goes.

@@ -9,6 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::ReloadContext;
+use super::folder::ReloadFolder;
 use super::plan::Step;
 use crate::coded::with_causes;
 use crate::duration::to_millis;
@@ -28,6 +30,23 @@ pub(super) struct Surroundings {
     pub(super) env: BTreeMap<String, String>,
     /// Values to mask.
     pub(super) secrets: Vec<String>,
+}
+
+/// The caller's environment with the workspace's Go first on PATH.
+pub(super) async fn environment(
+    context: &ReloadContext,
+    workspace: &Utf8Path,
+    caller: &BTreeMap<String, String>,
+    folder: &ReloadFolder,
+) -> BTreeMap<String, String> {
+    let mut env = caller.clone();
+    if let Some(go_bin) = context.source.go_bin(workspace, caller).await {
+        let path = env.get("PATH").filter(|path| !path.is_empty()).map(|path| format!(":{path}")).unwrap_or_default();
+        env.insert("PATH".to_owned(), format!("{go_bin}{path}"));
+    }
+    // What a killed `go` leaves is removed with the rest.
+    env.entry("GOTMPDIR".to_owned()).or_insert_with(|| folder.temporary().into_string());
+    env
 }
 
 /// How a command ended.

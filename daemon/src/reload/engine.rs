@@ -15,14 +15,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::ReloadContext;
-use super::command::{self, Build, Fate, Surroundings};
+use super::command::{self, Build, Fate, Surroundings, environment};
 use super::error::ReloadError;
 use super::folder::{ReloadFolder, ReloadId};
+use super::git;
 use super::machine::{Action, Input, Machine, Verdict};
 use super::messages::{ReloadOrder, Reply};
 use super::plan::{self, Plan, Program};
 use super::queue::Queue;
 use super::settling::Settling;
+use super::written::{Weight, Written};
 use crate::coded::with_causes;
 use crate::durable;
 use crate::duration::to_millis;
@@ -31,8 +33,6 @@ use crate::workspace::files::{air, dotenv};
 
 /// How many changed files are named.
 const NAMED: usize = 3;
-/// A file that changed in this many builds one after another, and never otherwise, is written by them.
-const WRITTEN_BY_BUILDS: u32 = 4;
 /// How long the commands at the end may take, each.
 const LAST_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a follower has to hear the end.
@@ -57,8 +57,12 @@ struct Slot {
     only_go: bool,
     build: CancellationToken,
     run: CancellationToken,
-    /// Where the build under way, or the last one, leaves its program.
-    output: Utf8PathBuf,
+    /// The number of the build that began last.
+    number: u32,
+    /// Where the build under way leaves its program.
+    building: Option<Utf8PathBuf>,
+    /// The newest program that was built without an error, and is the next to be started.
+    newest: Utf8PathBuf,
     /// The program that runs, or ran.
     running: Option<Utf8PathBuf>,
     around: Surroundings,
@@ -74,8 +78,7 @@ struct Engine {
     slots: Vec<Slot>,
     base: Surroundings,
     git_lock: Option<Utf8PathBuf>,
-    /// How often a file changed while something was built.
-    written: BTreeMap<Utf8PathBuf, u32>,
+    written: Written,
     sender: mpsc::UnboundedSender<(usize, Happened)>,
 }
 
@@ -142,7 +145,8 @@ async fn begin(
         problems: plan.problems.clone(),
     };
     let slots = plan.programs.iter().map(|program| Slot::new(program.clone(), plan.delay, base.clone())).collect();
-    let git_lock = git_lock(&plan.scope.base);
+    let base_folder = plan.scope.base.clone();
+    let git_lock = spawn_blocking(move || git::lock(&base_folder)).await.unwrap_or_default();
     let (sender, happened) = mpsc::unbounded_channel();
     let engine = Engine {
         order,
@@ -152,33 +156,10 @@ async fn begin(
         slots,
         base,
         git_lock,
-        written: BTreeMap::new(),
+        written: Written::default(),
         sender,
     };
     Ok((engine, happened, tree, started))
-}
-
-/// The caller's environment with the workspace's Go first on PATH.
-pub(super) async fn environment(
-    context: &ReloadContext,
-    workspace: &Utf8Path,
-    caller: &BTreeMap<String, String>,
-    folder: &ReloadFolder,
-) -> BTreeMap<String, String> {
-    let mut env = caller.clone();
-    if let Some(go_bin) = context.source.go_bin(workspace, caller).await {
-        let path = env.get("PATH").filter(|path| !path.is_empty()).map(|path| format!(":{path}")).unwrap_or_default();
-        env.insert("PATH".to_owned(), format!("{go_bin}{path}"));
-    }
-    // What a killed `go` leaves is removed with the rest.
-    env.entry("GOTMPDIR".to_owned()).or_insert_with(|| folder.temporary().into_string());
-    env
-}
-
-/// What git holds while it changes the files around `folder`.
-pub(super) fn git_lock(folder: &Utf8Path) -> Option<Utf8PathBuf> {
-    let git = folder.ancestors().map(|folder| folder.join(".git")).find(|git| git.is_dir());
-    git.map(|git| git.join("index.lock"))
 }
 
 fn read_air(path: &Utf8Path) -> Result<(&Utf8Path, air::AirFile), ReloadError> {
@@ -202,7 +183,9 @@ impl Slot {
             only_go: true,
             build: CancellationToken::new(),
             run: CancellationToken::new(),
-            output: Utf8PathBuf::new(),
+            number: 0,
+            building: None,
+            newest: Utf8PathBuf::new(),
             running: None,
             around,
             built: None,
@@ -250,7 +233,7 @@ impl Engine {
                 Action::Settle => self.slots[index].settling.changed(Instant::now()),
                 Action::Build => self.build(index).await,
                 Action::CancelBuild => self.slots[index].build.cancel(),
-                Action::Start => self.start(index),
+                Action::Start => self.start(index).await,
                 Action::End => self.slots[index].run.cancel(),
                 Action::TellBuilt => self.tell_built(index, input),
                 Action::TellEnded => self.tell_ended(index),
@@ -259,45 +242,30 @@ impl Engine {
     }
 
     async fn changed(&mut self, changed: BTreeSet<Utf8PathBuf>) {
-        let changed = self.without_what_builds_write(changed);
-        if changed.is_empty() {
-            return;
+        // `go build` writes nothing into the sources.
+        let building = self.slots.iter().any(|slot| slot.machine.has_build() && !slot.program.recipe.is_go());
+        let (mut counting, mut disturbs) = (BTreeSet::new(), false);
+        for file in changed {
+            let weight = self.written.changed(&file, building);
+            disturbs |= weight == Weight::Disturbs;
+            if weight != Weight::Nothing {
+                counting.insert(file);
+            }
         }
-        for slot in &mut self.slots {
-            slot.changed.extend(changed.iter().cloned());
+        if counting.is_empty() {
+            return;
         }
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
-            if slot.machine.is_building() && !slot.settling.disturbs() {
+            slot.changed.extend(counting.iter().cloned());
+            if !slot.machine.is_building() {
+                self.step(index, Input::Changed).await;
+            } else if !slot.settling.disturbs() {
                 slot.late = true;
-            } else {
+            } else if disturbs || slot.program.recipe.is_go() {
                 self.step(index, Input::Changed).await;
             }
         }
-    }
-
-    /// `changed` without the files that the builds themselves write anew each time: they would never end.
-    fn without_what_builds_write(&mut self, changed: BTreeSet<Utf8PathBuf>) -> BTreeSet<Utf8PathBuf> {
-        // `go build` writes nothing into the sources.
-        let by_own_command = |slot: &Slot| !matches!(slot.program.recipe, plan::Recipe::Go { .. });
-        let building = self.slots.iter().any(|slot| slot.machine.is_building() && by_own_command(slot));
-        let mut left = BTreeSet::new();
-        for file in changed {
-            if !building {
-                self.written.remove(&file);
-                left.insert(file);
-                continue;
-            }
-            let times = self.written.entry(file.clone()).or_default();
-            *times += 1;
-            if *times < WRITTEN_BY_BUILDS {
-                left.insert(file);
-            } else if *times == WRITTEN_BY_BUILDS {
-                let message = format!("{} is written by each build: it does not count any more", self.short(&file));
-                self.queue.push(ReloadEvent::Told { message });
-            }
-        }
-        left
     }
 
     /// `more`: there are events that nobody has looked at yet.
@@ -321,6 +289,7 @@ impl Engine {
         slot.only_go &= changed.iter().all(|file| file.extension() == Some("go"));
         slot.around = around;
         slot.build = CancellationToken::new();
+        slot.number = self.written.begin();
         let program = slot.program.name.clone();
         self.queue.push(ReloadEvent::Building { program, changed: named, count });
         let base_name = Utf8Path::new(&slot.program.name).file_name().unwrap_or("program").to_owned();
@@ -328,9 +297,10 @@ impl Engine {
         let (sender, cancel, around) = (self.sender.clone(), slot.build.clone(), slot.around.clone());
         match output {
             Ok(output) => {
-                slot.output = output.join(base_name);
+                let output = output.join(base_name);
                 let flags = around.env.get("GOFLAGS").map_or("", String::as_str);
-                let steps = slot.program.build(&slot.output, flags);
+                let steps = slot.program.build(&output, flags);
+                slot.building = Some(output);
                 tokio::spawn(async move {
                     let folders = || folder.command().map_err(|error| with_causes(&error));
                     let built = command::build(steps, &around, folders, &cancel).await;
@@ -372,13 +342,19 @@ impl Engine {
     async fn happened(&mut self, index: usize, event: Happened) {
         match event {
             Happened::Built(built) => {
-                let mut verdict = if built.fate == Fate::Good { Verdict::Good } else { Verdict::Bad };
-                if verdict == Verdict::Good && self.is_same(index).await {
-                    verdict = Verdict::Same;
+                let counts = self.slots[index].machine.is_building();
+                let output = self.slots[index].building.take();
+                let mut verdict = Verdict::Bad;
+                if let Some(output) = output {
+                    if counts && built.fate == Fate::Good {
+                        verdict = if self.is_same(index, &output).await { Verdict::Same } else { Verdict::Good };
+                        self.is_newest(index, output).await;
+                    } else {
+                        self.discard(index, output).await;
+                    }
                 }
-                if self.slots[index].machine.is_building() {
-                    // A build that nothing disturbed: what was written before it is somebody's work.
-                    self.written.clear();
+                if counts {
+                    self.came_to_its_end(index);
                 }
                 self.slots[index].built = Some(built);
                 self.step(index, Input::Built(verdict)).await;
@@ -393,11 +369,27 @@ impl Engine {
         }
     }
 
+    /// Tells which files the builds write; a file that changed in this one and may be somebody's work is built once more.
+    fn came_to_its_end(&mut self, index: usize) {
+        if self.slots[index].program.recipe.is_go() {
+            return;
+        }
+        let (found, waits) = self.written.whole(self.slots[index].number);
+        self.slots[index].late |= waits;
+        for file in found {
+            for slot in &mut self.slots {
+                slot.changed.remove(&file);
+            }
+            let message = format!("{} is written by each build: it does not count any more", self.short(&file));
+            self.queue.push(ReloadEvent::Told { message });
+        }
+    }
+
     /// Whether, of several programs, this one is not touched by what changed: then it goes on.
-    async fn is_same(&self, index: usize) -> bool {
+    async fn is_same(&self, index: usize, new: &Utf8Path) -> bool {
         let slot = &self.slots[index];
         let Some(running) = slot.running.clone().filter(|_| slot.only_go && self.slots.len() > 1) else { return false };
-        let new = slot.output.clone();
+        let new = new.to_owned();
         let same = spawn_blocking(move || match (std::fs::read(running), std::fs::read(new)) {
             (Ok(old), Ok(new)) => old == new,
             _ => false,
@@ -405,20 +397,37 @@ impl Engine {
         same.await.unwrap_or_default()
     }
 
-    fn start(&mut self, index: usize) {
+    /// `output` is started next, in the place of what was built before it.
+    async fn is_newest(&mut self, index: usize, output: Utf8PathBuf) {
+        let slot = &mut self.slots[index];
+        let older = std::mem::replace(&mut slot.newest, output);
+        if slot.running.as_ref() != Some(&older) {
+            self.discard(index, older).await;
+        }
+    }
+
+    /// Removes a program that nobody will run any more, if it has a folder of its own.
+    async fn discard(&self, index: usize, program: Utf8PathBuf) {
+        let has_output = self.slots[index].program.recipe.has_output();
+        if let Some(folder) = program.parent().filter(|_| has_output).map(Utf8Path::to_owned) {
+            // What is left of it is removed at the end.
+            let _ = spawn_blocking(move || durable::remove_dir(&folder)).await;
+        }
+    }
+
+    async fn start(&mut self, index: usize) {
         let (folder, queue, sender) = (Arc::clone(&self.folder), Arc::clone(&self.queue), self.sender.clone());
         let slot = &mut self.slots[index];
         slot.run = CancellationToken::new();
-        slot.only_go = true;
-        let old = slot.running.replace(slot.output.clone()).filter(|old| *old != slot.output);
+        // What is being built has more changes in it.
+        slot.only_go = slot.building.is_none();
+        let old = slot.running.replace(slot.newest.clone()).filter(|old| *old != slot.newest);
         let (program, cancel) = (slot.program.clone(), slot.run.clone());
-        let (step, around) = (slot.program.run(&slot.output), slot.around.clone());
+        let (step, around) = (slot.program.run(&slot.newest), slot.around.clone());
+        if let Some(old) = old {
+            self.discard(index, old).await;
+        }
         tokio::spawn(async move {
-            if let Some(old) = old.filter(|_| program.recipe.has_output()).as_deref().and_then(Utf8Path::parent) {
-                let old = old.to_owned();
-                // What is left of it is removed at the end.
-                let _ = spawn_blocking(move || durable::remove_dir(&old)).await;
-            }
             let fate = match folder.command() {
                 Ok(folder) => {
                     let spec = command::spec(step, folder.clone(), &around, program.grace, program.interrupt);

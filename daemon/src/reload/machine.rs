@@ -76,7 +76,7 @@ pub(super) enum Action {
     Build,
     /// End the build.
     CancelBuild,
-    /// Start the program that was built last.
+    /// Start the program that was built last without an error.
     Start,
     /// End the program.
     End,
@@ -94,6 +94,11 @@ impl Machine {
     /// Whether a build is under way that counts.
     pub(super) fn is_building(&self) -> bool {
         self.build == Build::Building
+    }
+
+    /// Whether a build is under way, or is being cancelled.
+    pub(super) fn has_build(&self) -> bool {
+        matches!(self.build, Build::Building | Build::Cancelling { .. })
     }
 
     /// Whether everything has ended.

@@ -13,12 +13,14 @@ mod command; // a step of a build, or a program, under its shim
 mod engine; // one reload
 mod error;
 mod folder; // reload/reload-N
+mod git; // whether it changes files
 mod machine; // pure: what a change, a build's end, a program's end lead to
 mod messages; // ReloadRequest
 mod plan; // pure: settings, .air.toml and the call, put together
 mod queue; // what happened, until it is told
 mod rebuild; // builds for a debug session
 mod settling; // pure: when a burst of changes is over
+mod written; // pure: which files the builds write
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

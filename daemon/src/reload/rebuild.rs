@@ -12,10 +12,10 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::ReloadContext;
-use super::command::{self, Build, Fate, Surroundings};
-use super::engine::{environment, git_lock};
+use super::command::{self, Build, Fate, Surroundings, environment};
 use super::error::ReloadError;
 use super::folder::{ReloadFolder, ReloadId};
+use super::git;
 use super::machine::{Action, Input, Machine, Verdict};
 use super::messages::ReloadOrder;
 use super::plan::{self, Plan, Step};
@@ -100,7 +100,8 @@ async fn begin(
     let folder = spawn_blocking(move || ReloadFolder::create(&dir, id)).await.map_err(|_| ReloadError::Stopping)??;
     let env = environment(context, &order.workspace, &order.env, &folder).await;
     let tree = Tree::watch(Arc::clone(&context.watcher), plan.scope.clone(), None).await;
-    let git_lock = git_lock(&order.workspace);
+    let workspace = order.workspace.clone();
+    let git_lock = spawn_blocking(move || git::lock(&workspace)).await.unwrap_or_default();
     let builds = Builds {
         around: Surroundings { env, secrets: Vec::new() },
         folder: Arc::new(folder),
