@@ -23,6 +23,7 @@ use super::context::{Context, Start};
 use super::exit::{ExitStatus, Told};
 use super::printer::{Printer, Style};
 use crate::coded::Coded;
+use crate::debug::lease::Why;
 use crate::debug::trial::{MainPackage, Target, TrialError, find_packages, select_package};
 
 /// How long one question for events may wait: then it is asked anew.
@@ -135,7 +136,9 @@ async fn debug(packages: &[Utf8PathBuf], context: &Context) -> Result<ExitStatus
             format!("connect your editor there, and launch {name} (mode debug, program {dir}); each save restarts it");
         context.printer.note(&how);
     }
-    while leases.iter().any(|known| known.id == lease.id) {
+    let mut why = None;
+    while let Some(known) = leases.iter().find(|known| known.id == lease.id) {
+        why = known.reason.clone().or(why);
         tokio::select! {
             told = client.notification() => match told {
                 Some(told) if told.method == MODEL_CHANGED => {
@@ -152,7 +155,10 @@ async fn debug(packages: &[Utf8PathBuf], context: &Context) -> Result<ExitStatus
             }
         }
     }
-    Ok(ExitStatus::Success)
+    let why = why.unwrap_or_else(|| "the daemon's log says why".to_owned());
+    context.printer.note(&format!("{} has ended: {why}", lease.id));
+    // Its client is done; anything else came unasked.
+    Ok(if why == Why::ClientLeft.to_string() { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 /// The signals that ask for the end.

@@ -295,7 +295,19 @@ fn only_those_who_ask_are_reloaded() {
     editor.event("terminated");
     drop(editor);
 
-    // `burrow dev --debug` asks for whoever comes, and ends what it leased.
+    // `burrow dev --debug` says why it ends, where that was not asked of it.
+    let dev = sandbox.spawn(["dev", "--debug", "--json"]);
+    dev.wait_for_stdout("\"port\"");
+    let lease = sandbox.status().leases.pop().expect("a lease");
+    sandbox.burrow(["debug", "release", &lease.id]).exits(0);
+    dev.finish().exits(1).tells("has ended: released");
+    let dev = sandbox.spawn(["dev", "--debug", "--json"]);
+    dev.wait_for_stdout("\"port\"");
+    let LeaseEndpoint::Port { port } = sandbox.status().leases[0].endpoint else { panic!("a port") };
+    drop(initialized(port));
+    dev.finish().exits(0).tells("has ended: the debug client disconnected");
+
+    // It asks for whoever comes, and ends what it leased.
     let dev = sandbox.spawn(["dev", "--debug", "--json"]);
     dev.wait_for_stdout("\"port\"");
     let lease = sandbox.status().leases.pop().expect("a lease");
@@ -309,6 +321,45 @@ fn only_those_who_ask_are_reloaded() {
     editor.configure(&sandbox, true);
     assert_eq!(editor.version(), "\"two\"");
     super::ended(dev);
+    drop(editor);
+    assert_nothing_left(&sandbox);
+}
+
+/// A client that has said hello.
+fn initialized(port: u16) -> Editor {
+    let mut editor = Editor::connect(port);
+    editor.done("initialize", &json!({ "clientID": "test", "adapterID": "go", "linesStartAt1": true }));
+    editor
+}
+
+/// A message longer than the relay keeps is passed on like any other, and the session goes on.
+#[test]
+fn a_value_of_many_megabytes_does_not_end_a_session_that_reloads() {
+    const ROWS: usize = 60_000;
+    let program = format!(
+        "package main\n\nimport (\n\t\"fmt\"\n\t\"strings\"\n)\n\nfunc show(rows []string) int {{ return len(rows) }}\n\n\
+         func main() {{\n\trows := make([]string, {ROWS})\n\tfor n := range rows {{\n\
+         \t\trows[n] = fmt.Sprintf(\"row %d %s\", n, strings.Repeat(\"burrow\", 10))\n\t}}\n\tfmt.Println(show(rows))\n}}\n"
+    );
+    let sandbox = sandbox().write("main.go", &program);
+    let mut editor = lease(&sandbox);
+    editor.launch(&sandbox, &json!({ "reload": true }));
+    editor.event("initialized");
+    editor.done("setFunctionBreakpoints", &json!({ "breakpoints": [{ "name": "main.show" }] }));
+    editor.send("configurationDone", &json!({}));
+    let stopped = editor.event("stopped");
+    let frames = editor.done("stackTrace", &json!({ "threadId": stopped["body"]["threadId"], "levels": 1 }));
+    let frame = &frames["stackFrames"][0]["id"];
+    let rows = editor.done("evaluate", &json!({ "expression": "rows", "frameId": frame, "context": "watch" }));
+    let all = json!({
+        "variablesReference": rows["variablesReference"], "filter": "indexed", "start": 0, "count": ROWS,
+    });
+    let rows = editor.done("variables", &all);
+    let rows = rows["variables"].as_array().expect("rows");
+    assert_eq!(rows.len(), ROWS);
+    assert!(Value::from(rows.clone()).to_string().len() > 8 << 20, "or it tests nothing");
+    editor.done("threads", &json!({}));
+    editor.send("disconnect", &json!({ "terminateDebuggee": true }));
     drop(editor);
     assert_nothing_left(&sandbox);
 }

@@ -7,7 +7,7 @@ use std::io;
 
 use burrow_protocol::framing::{self, FramingError, Header};
 use memchr::{memchr, memmem};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio_util::bytes::{Bytes, BytesMut};
 
@@ -22,6 +22,8 @@ const LOOKS: u32 = 8;
 const NAMED_WITHIN: usize = 100;
 /// What stands before the name.
 const NAME: &[u8] = b"\"event\":\"";
+/// What stands before the number of the request that a message answers.
+const ANSWERS: &[u8] = b"\"request_seq\":";
 
 /// A stream of messages that is read.
 #[derive(Debug)]
@@ -32,6 +34,15 @@ pub struct Stream<R> {
     left: usize,
     /// Whether it is no DAP.
     broken: bool,
+}
+
+/// A message as it comes.
+#[derive(Debug)]
+pub enum Message {
+    /// All of it.
+    Whole(Frame),
+    /// The beginning of one that is longer than is kept; [`Stream::pass`] takes the rest.
+    Long(Piece),
 }
 
 /// Bytes to be passed on.
@@ -47,10 +58,23 @@ impl Piece {
     /// The name of the event that it begins with.
     #[must_use]
     pub fn event(&self) -> Option<&[u8]> {
+        let name = self.after(NAME)?;
+        Some(&name[..memchr(b'"', name)?])
+    }
+
+    /// The number of the request that it begins to answer.
+    #[must_use]
+    pub fn answers(&self) -> Option<i64> {
+        let number = self.after(ANSWERS)?;
+        let end = number.iter().position(|byte| !byte.is_ascii_digit())?;
+        std::str::from_utf8(&number[..end]).ok()?.parse().ok()
+    }
+
+    /// What follows `key` in the front of the message that begins with it.
+    fn after(&self, key: &[u8]) -> Option<&[u8]> {
         let body = self.header.and_then(|header| self.bytes.get(header..))?;
         let front = &body[..body.len().min(NAMED_WITHIN)];
-        let name = &front[memmem::find(front, NAME)? + NAME.len()..];
-        Some(&name[..memchr(b'"', name)?])
+        Some(&front[memmem::find(front, key)? + key.len()..])
     }
 }
 
@@ -73,6 +97,38 @@ impl<R: AsyncRead + Unpin> Stream<R> {
                 return Ok(None);
             }
         }
+    }
+
+    /// The next message, or the beginning of one that is too long to be kept; `None` at the end. May be dropped and called
+    /// again.
+    ///
+    /// # Errors
+    /// What comes is no message; or reading fails.
+    pub async fn message(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            match codec::take_frame(&mut self.buffer) {
+                Ok(Some(frame)) => return Ok(Some(Message::Whole(frame))),
+                Ok(None) => {}
+                Err(FramingError::BodyTooLong { .. }) => return Ok(self.piece().await?.map(Message::Long)),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+            if self.read().await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Passes on a long message, from its beginning to its end.
+    ///
+    /// # Errors
+    /// Reading or writing fails.
+    pub async fn pass(&mut self, beginning: &Piece, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        to.write_all(&beginning.bytes).await?;
+        while self.left > 0 {
+            let Some(piece) = self.piece().await? else { return Ok(()) };
+            to.write_all(&piece.bytes).await?;
+        }
+        Ok(())
     }
 
     /// Whether a message of somebody else may be put before the next piece.
@@ -149,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio_util::bytes::BytesMut;
 
-    use super::{READ_BYTES, Stream};
+    use super::{Message, READ_BYTES, Stream};
 
     fn message(body: &str) -> Vec<u8> {
         format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
@@ -215,6 +271,32 @@ mod tests {
             }
             assert_eq!(ended.contains(&true), ends, "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_passed_between_messages() {
+        let short = message(r#"{"seq":7,"type":"event","event":"stopped"}"#);
+        let long = format!(r#"{{"seq":0,"type":"response","request_seq":41,"body":"{}"}}"#, "x".repeat(9 << 20));
+        let long = message(&long);
+        let all = [short.clone(), long.clone(), short.clone()].concat();
+        let mut stream = Stream::new(tokio_test_reader(&all, READ_BYTES), BytesMut::new());
+        let mut passed = Vec::new();
+        let mut kinds = Vec::new();
+        while let Some(message) = stream.message().await.expect("read") {
+            match message {
+                Message::Whole(frame) => {
+                    kinds.push(None);
+                    passed.extend_from_slice(frame.whole());
+                }
+                Message::Long(piece) => {
+                    kinds.push(piece.answers());
+                    stream.pass(&piece, &mut passed).await.expect("passed");
+                    assert!(stream.is_between(), "it was all of it");
+                }
+            }
+        }
+        assert_eq!(kinds, [None, Some(41), None]);
+        assert!(passed == all, "byte for byte");
     }
 
     proptest! {

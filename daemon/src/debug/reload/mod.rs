@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec::{self, Frame};
-use super::dap::stream::Stream;
+use super::dap::stream::{Message, Stream};
 use super::printed::Printed;
 use super::relay::{Conversation, RelayEnd};
 use super::upstream::{Adapter, FromAdapter, ToAdapter};
@@ -232,8 +232,10 @@ impl Relaying {
                     Some(frame) => self.client_said(&frame).await?,
                     None => return Ok(RelayEnd::ClientLeft),
                 },
-                frame = dlv.next() => match frame {
-                    Ok(Some(frame)) => self.dlv_said(&frame).await?,
+                message = dlv.message() => match message {
+                    Ok(Some(Message::Whole(frame))) => self.dlv_said(&frame).await?,
+                    // No event, and no answer from which anything follows, is that long.
+                    Ok(Some(Message::Long(beginning))) => dlv.pass(&beginning, &mut self.to_client.0).await?,
                     Ok(None) | Err(_) => {
                         self.to_client.catch_up(&mut self.printed).await?;
                         // The client hears of it by the end of the stream.

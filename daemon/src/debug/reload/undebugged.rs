@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::bytes::BytesMut;
 
 use super::super::dap::codec::Frame;
-use super::super::dap::stream::Stream;
+use super::super::dap::stream::{Message, Stream};
 use super::super::printed::Printed;
 use super::super::relay::RelayEnd;
 use super::super::upstream::{Adapter, FromAdapter, ToAdapter};
@@ -57,8 +57,9 @@ pub(super) async fn serve(
                 Some(frame) => session.client_said(&frame).await?,
                 None => return Ok(RelayEnd::ClientLeft),
             },
-            frame = from_dlv.next() => match frame {
-                Ok(Some(frame)) => session.dlv_said(&frame).await?,
+            message = from_dlv.message() => match message {
+                Ok(Some(Message::Whole(frame))) => session.dlv_said(&frame).await?,
+                Ok(Some(Message::Long(beginning))) => session.dlv.0.pass(&beginning, &mut session.client.0).await?,
                 Ok(None) | Err(_) => {
                     session.client.catch_up(&mut session.dlv.2).await?;
                     session.client.0.shutdown().await?;
