@@ -8,9 +8,11 @@
 mod conversation; // one client and its dlv
 mod copying; // bytes both ways
 mod door; // where clients come in
+mod peer; // whether the other end is still there
 #[cfg(test)]
 mod tests;
 
+use std::future::pending;
 use std::io;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::admission::Admission;
 use super::follow;
@@ -27,7 +29,8 @@ use super::ports::Listening;
 use super::reload::{self, Reloads};
 use super::upstream::{Adapter, Connection, Upstream};
 use copying::{copy_both, one_way};
-use door::{Door, watch_over};
+use door::Door;
+use peer::{lost, watch_over};
 
 pub(super) use conversation::Conversation;
 pub(super) use copying::FAREWELL;
@@ -49,7 +52,7 @@ pub(super) struct Relay {
     pub(super) ready: watch::Receiver<Option<Adapter>>,
     /// How many clients are connected.
     pub(super) clients: watch::Sender<u32>,
-    /// How long the port waits for its first client.
+    /// How long the port waits for its first client, once the debug adapter is there.
     pub(super) unclaimed: Duration,
 }
 
@@ -92,17 +95,34 @@ impl Relay {
             Ok(door) => door,
             Err(error) => return RelayEnd::Broken(error),
         };
-        let Ok(client) = timeout(unclaimed, door.next()).await else { return RelayEnd::Expired };
+        // It waits from when there is something to wait for.
+        let expired = async {
+            match awaited(ready.clone()).await {
+                Some(_) => sleep(unclaimed).await,
+                None => pending().await,
+            }
+        };
+        let client = tokio::select! {
+            client = door.next() => client,
+            () = expired => return RelayEnd::Expired,
+        };
         match mode {
             Mode::One { launches, cwd, follow, reloads } => {
                 drop(door);
                 drop(listening);
                 clients.send_replace(1);
-                let Some(adapter) = awaited(ready).await else { return RelayEnd::DlvLeft };
-                if follow {
-                    follow::serve(client, &adapter.upstream, &cwd, &launches).await
-                } else {
-                    serve_one(client, adapter, &cwd, &launches, reloads.as_ref()).await
+                let lost = lost(&client.stream);
+                let served = async {
+                    let Some(adapter) = awaited(ready).await else { return RelayEnd::DlvLeft };
+                    if follow {
+                        follow::serve(client, &adapter.upstream, &cwd, &launches).await
+                    } else {
+                        serve_one(client, adapter, &cwd, &launches, reloads.as_ref()).await
+                    }
+                };
+                tokio::select! {
+                    end = served => end,
+                    () = lost => RelayEnd::ClientLeft,
                 }
             }
             Mode::Many => {
@@ -175,16 +195,28 @@ async fn serve_many(mut door: Door, first: DebugClient, upstream: &Upstream, cou
 
 /// Serves one of many clients, to its end.
 async fn serve_guest(client: DebugClient, upstream: Upstream) -> io::Result<()> {
-    let mut adapter = upstream.dial().await?;
-    match &mut adapter {
-        Connection::Unix(adapter) => adapter.write_all(&client.opening).await?,
+    let lost_client = lost(&client.stream);
+    let adapter = upstream.dial().await?;
+    let lost_adapter = match &adapter {
+        Connection::Unix(_) => None,
         Connection::Tcp(adapter) => {
             watch_over(adapter)?;
-            adapter.write_all(&client.opening).await?;
+            Some(lost(adapter))
         }
-    }
+    };
     let (from_client, to_client) = client.stream.into_split();
-    let (from_adapter, to_adapter) = adapter.into_split();
-    copy_both(one_way(from_client, to_adapter), one_way(from_adapter, to_client)).await;
+    let (from_adapter, mut to_adapter) = adapter.into_split();
+    to_adapter.write_all(&client.opening).await?;
+    let lost_adapter = async {
+        match lost_adapter {
+            Some(lost) => lost.await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        _ = copy_both(one_way(from_client, to_adapter), one_way(from_adapter, to_client)) => {}
+        () = lost_client => {}
+        () = lost_adapter => {}
+    }
     Ok(())
 }

@@ -208,25 +208,37 @@ fn broken_settings_open_no_port() {
     release(&sandbox, &lease);
 }
 
-/// A peer that falls silent without a word (a laptop that sleeps, a cable that breaks) is noticed within a minute; with it
-/// go dlv and the program.
+/// A peer that falls silent without a word (a laptop that sleeps, a cable that breaks) is noticed within a minute, whether
+/// its program prints or not; with it go dlv and the program.
 #[test]
 fn lost_peer_is_noticed_as_root() {
-    let sandbox = debuggable().setting("debug", json!({ "bind": "all" }));
+    let ticking = "package main\n\nimport (\n\t\"fmt\"\n\t\"time\"\n)\n\nfunc main() {\n\tfor {\n\
+                   \t\tfmt.Println(\"tick\")\n\t\ttime.Sleep(100 * time.Millisecond)\n\t}\n}\n";
+    let sandbox = debuggable().setting("debug", json!({ "bind": "all" })).write("ticking/main.go", ticking);
     let network = Network::new(&sandbox);
     network.start_daemon(&sandbox);
-    let lost = lease(&sandbox);
-    let to = SocketAddr::from((HERE, port(&lost)));
+    let idle = lease(&sandbox);
+    let to = SocketAddr::from((HERE, port(&idle)));
     let client = network.there(|| connect_from(GATEWAY, to).ok().and_then(says_hello)).expect("let in");
-    assert_eq!(state(&sandbox, &lost), Some(LeaseState::Connected));
+    let printing = lease(&sandbox);
+    let to = SocketAddr::from((HERE, port(&printing)));
+    let mut editor = network.there(|| Editor::connect(to));
+    editor.launch(json!({ "mode": "debug", "program": sandbox.workspace().join("ticking") }));
+    editor.run_to(&[]);
+    for lease in [&idle, &printing] {
+        assert_eq!(state(&sandbox, lease), Some(LeaseState::Connected));
+    }
     let silent = Instant::now();
     network.drop_packets(&sandbox);
-    eventually("the lease is over", Duration::from_secs(60), || {
-        state(&sandbox, &lost).map_or(Ok(()), |state| Err(format!("{state:?} after {:?}", silent.elapsed())))
-    });
+    for lost in [&idle, &printing] {
+        let left = Duration::from_secs(60).saturating_sub(silent.elapsed());
+        eventually("the lease is over", left, || {
+            state(&sandbox, lost).map_or(Ok(()), |state| Err(format!("{state:?} after {:?}", silent.elapsed())))
+        });
+    }
     assert!(silent.elapsed() > Duration::from_secs(10), "it is noticed by silence, not by a hang-up");
     assert_nothing_left(&sandbox);
-    drop(client);
+    drop((client, editor));
     sandbox.burrow(["stop"]).exits(0);
 }
 

@@ -18,7 +18,7 @@ use super::super::printed::Printed;
 use super::super::reload::{Held, Reloads};
 use super::super::upstream::{Adapter, FromAdapter, ToAdapter};
 use super::RelayEnd;
-use super::copying::{copy_both, one_way};
+use super::copying::{Stopped, copy_both, one_way};
 
 /// A client and its debug adapter.
 pub(in super::super) struct Conversation {
@@ -66,31 +66,45 @@ impl Conversation {
     /// Passes everything, to the end.
     pub(super) async fn copy(self) -> RelayEnd {
         let Self { from_client, to_client, from_dlv, to_dlv, printed } = self;
-        copy_both(one_way(from_client, to_dlv), with_printed(from_dlv, to_client, printed)).await
+        let downward = async {
+            let mut from_dlv = from_dlv;
+            match with_printed(&mut from_dlv, to_client, printed).await {
+                Ok(read) => Stopped::Reader(read),
+                Err(error) => Stopped::Writer(error),
+            }
+        };
+        copy_both(one_way(from_client, to_dlv), downward).await
     }
 }
 
 /// Passes what dlv says, and between it what is printed: what was printed before a stop or an end comes before that.
-async fn with_printed(mut from: Stream<FromAdapter>, mut to: OwnedWriteHalf, mut printed: Printed) -> io::Result<u64> {
+/// Returns how reading ended, or why writing failed.
+async fn with_printed(
+    from: &mut Stream<FromAdapter>,
+    mut to: OwnedWriteHalf,
+    mut printed: Printed,
+) -> io::Result<io::Result<u64>> {
     let mut copied = 0;
     loop {
         let between = from.is_between();
         tokio::select! {
-            piece = from.piece() => match piece? {
-                Some(piece) => {
+            piece = from.piece() => match piece {
+                Ok(Some(piece)) => {
                     if matches!(piece.event(), Some(b"stopped" | b"exited" | b"terminated")) {
                         printed.catch_up(&mut to).await?;
                     }
                     to.write_all(&piece.bytes).await?;
                     copied += piece.bytes.len() as u64;
                 }
-                None => {
+                Ok(None) => {
                     if between {
                         printed.catch_up(&mut to).await?;
                     }
-                    to.shutdown().await?;
-                    return Ok(copied);
+                    // One that has gone, too, needs not be told.
+                    let _ = to.shutdown().await;
+                    return Ok(Ok(copied));
                 }
+                Err(error) => return Ok(Err(error)),
             },
             () = printed.grown(), if between => {
                 printed.pass(&mut to).await?;

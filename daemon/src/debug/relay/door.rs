@@ -6,7 +6,6 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -16,16 +15,12 @@ use super::super::admission::{self, Admission, NotAdmitted};
 use super::super::dap::OPENING;
 use super::super::ports::Listening;
 use super::super::tcp_table;
+use super::peer::watch_over;
 
 /// How long a peer has for its first bytes.
 pub(super) const OPENING_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections that are looked at side by side; more wait in the kernel's queue.
 const MAX_CANDIDATES: usize = 32;
-/// A peer that vanished (a laptop that sleeps) is noticed after at most 45 s.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
-const KEEPALIVE_PROBES: u32 = 6;
-const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
 
 /// A debug client, and the first bytes that it said.
 #[derive(Debug)]
@@ -126,12 +121,4 @@ async fn take_opening(stream: &mut TcpStream, json_rpc: bool) -> Result<Vec<u8>,
         }
     }
     Ok(seen)
-}
-
-pub(super) fn watch_over(client: &TcpStream) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    let socket = SockRef::from(client);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }

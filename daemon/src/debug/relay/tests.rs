@@ -26,7 +26,7 @@ struct Bench {
     clients: watch::Receiver<u32>,
     end: JoinHandle<RelayEnd>,
     _folder: TempDir,
-    _ready: watch::Sender<Option<Adapter>>,
+    ready: watch::Sender<Option<Adapter>>,
 }
 
 fn bench(uid: u32, unclaimed: Duration) -> Bench {
@@ -53,7 +53,7 @@ fn bench_in(mode: Mode, uid: u32, unclaimed: Duration) -> Bench {
         unclaimed,
     };
     let end = tokio::spawn(relay.serve());
-    Bench { port: held.port(), dlv, clients, end, _folder: folder, _ready: ready_sender }
+    Bench { port: held.port(), dlv, clients, end, _folder: folder, ready: ready_sender }
 }
 
 fn our_uid() -> u32 {
@@ -141,6 +141,18 @@ async fn stranger_is_turned_away() {
     assert!(!bench.end.is_finished(), "the lease stays");
 }
 
+#[tokio::test(start_paused = true)]
+async fn port_does_not_expire_before_there_is_a_dlv() {
+    let Bench { port, end, ready, _folder, .. } = bench(our_uid(), Duration::from_millis(50));
+    let adapter = ready.send_replace(None);
+    tokio::time::advance(Duration::from_secs(600)).await;
+    let late = connect(port).await.expect("it listens");
+    assert!(!end.is_finished(), "dlv is still being started");
+    drop(late);
+    ready.send_replace(adapter);
+    assert!(matches!(end.await, Ok(RelayEnd::Expired)), "from then on it waits");
+}
+
 #[tokio::test]
 async fn unclaimed_port_expires() {
     let bench = bench(our_uid(), Duration::from_millis(50));
@@ -190,6 +202,29 @@ async fn slow_reader_stops_the_writer() {
         read += client.read(&mut buffer).await.expect("read");
     }
     assert_eq!(read, written, "and nothing is lost");
+}
+
+/// The kernel asks a peer whose window is shut whether it takes more, and counts for how long it does not.
+#[tokio::test]
+#[ignore = "slow: part of `make test-all`"]
+async fn client_that_does_not_read_for_a_while_keeps_its_session() {
+    let mut bench = bench(our_uid(), SOON);
+    let (mut client, mut dlv) = claim(&mut bench).await;
+    let written = 48 << 20;
+    let writer = tokio::spawn(async move {
+        let result = dlv.write_all(&vec![b'x'; written]).await;
+        result.map(|()| dlv)
+    });
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    assert!(!bench.end.is_finished(), "it is there, and says so when it is asked");
+    let mut read = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while read < written {
+        let length = tokio::time::timeout(SOON, client.read(&mut buffer)).await.expect("in time").expect("read");
+        assert_ne!(length, 0, "after {read} bytes");
+        read += length;
+    }
+    drop(writer.await.expect("the writer").expect("written"));
 }
 
 #[tokio::test]
