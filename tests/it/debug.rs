@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test dials the relay as an editor, and as others who should not")]
 
 mod editor; // the debug client
+mod following; // a program that starts anew
 mod kinds; // what can be launched, attached to, leased
 mod network; // who else is on the network
 pub(crate) mod output; // what a program shows
@@ -263,6 +264,31 @@ fn wrong_requests_are_refused() {
     let free = sandbox.ports().start().to_string();
     sandbox.burrow(["debug", "reclaim", &free]).exits(0).tells("was free");
     sandbox.burrow(["debug", "try", "main.go:0"]).exits(2);
+    assert_nothing_left(&sandbox);
+}
+
+/// A lease that somebody ends while its program is still being built is told as what it is to who asked for it.
+#[test]
+fn a_lease_that_ends_while_it_begins_says_why() {
+    let sandbox = debuggable();
+    sandbox.change("wait.sh", "#!/bin/sh\ntouch begun\nwhile :; do sleep 0.05; done\n");
+    let script = sandbox.workspace().join("wait.sh");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    // The compiler waits for ever.
+    let sandbox = sandbox.env("GOFLAGS", format!("-toolexec={script}"));
+    let port = sandbox.ports().start().to_string();
+    for (ends, code, said) in [
+        (&["debug", "release", "lease-1"][..], 1, "released"),
+        (&["debug", "reclaim", &port], 1, "its port was reclaimed"),
+        (&["stop"], 4, "BUR101"),
+    ] {
+        let asking = sandbox.spawn(["debug", "lease", "--headless", "debug", "."]);
+        let begun = sandbox.workspace().join("begun");
+        eventually("the build is under way", SOON, || std::fs::remove_file(&begun));
+        sandbox.burrow(ends.iter().copied()).exits(0);
+        asking.finish().exits(code).tells(said);
+    }
+    sandbox.burrow(["start"]).exits(0);
     assert_nothing_left(&sandbox);
 }
 

@@ -92,12 +92,12 @@ pub(super) fn stamp(path: &Utf8Path) -> Option<String> {
     Some(format!("{} {} {}.{}", file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 
-/// Removes the binary that a client had dlv build at `output`, unless it is still what was there `before`, or no file
-/// of ours, or somebody uses it. Blocks.
-pub(super) fn clear_output(output: &Utf8Path, before: Option<&str>) {
+/// Removes the binary that a client had dlv build at `output`, if that is still the file that dlv wrote, a file of ours,
+/// and nobody uses it. Blocks.
+pub(super) fn clear_output(output: &Utf8Path, written: &str) {
     let Ok(file) = fs_err::symlink_metadata(output) else { return };
     let ours = file.is_file() && file.uid() == rustix::process::getuid().as_raw();
-    if !ours || stamp(output).as_deref() == before {
+    if !ours || stamp(output).as_deref() != Some(written) {
         return;
     }
     let real = output.canonicalize_utf8().unwrap_or_else(|_| output.to_owned());
@@ -172,20 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn named_output_is_removed_unless_it_was_there() {
+    fn named_output_is_removed_while_it_is_what_dlv_wrote() {
         let (_temporary, folder) = folder();
         let output = folder.join("api");
         make(&folder, "api");
-        let before = stamp(&output);
-        clear_output(&output, before.as_deref());
-        assert!(output.exists(), "dlv has not written it");
-        std::fs::remove_file(&output).expect("remove");
-        assert_eq!(stamp(&output), None);
+        let written = stamp(&output).expect("it is there");
+        // Made while the old one is there, it cannot have that one's inode.
         tempfile::NamedTempFile::new_in(&folder).expect("file").persist(&output).expect("file");
-        clear_output(&output, None);
-        assert!(!output.exists(), "dlv has written it");
+        clear_output(&output, &written);
+        assert!(output.exists(), "somebody has built there since");
+        clear_output(&output, &stamp(&output).expect("it is there"));
+        assert!(!output.exists(), "it is what dlv wrote");
         std::os::unix::fs::symlink(folder.join("elsewhere"), &output).expect("link");
-        clear_output(&output, None);
+        clear_output(&output, &stamp(&output).expect("it is there"));
         assert!(output.is_symlink(), "no file of dlv's");
     }
 

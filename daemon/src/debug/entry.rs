@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::DebugError;
 use super::folder::LeaseId;
-use super::lease::{Input, Lease};
+use super::lease::{Input, Lease, Why};
 use super::messages::{LeaseOrder, Reply, Service};
 use super::slots::shown;
 use crate::process::Printing;
@@ -133,7 +133,11 @@ impl Entry {
     pub(super) fn cleared(mut self) {
         let status = self.status();
         if let (Some(reply), Lease::Ended(why)) = (self.asked.take(), self.state) {
-            let _ = reply.send(Err(DebugError::EndedEarly { port: self.port, why }));
+            let error = match why {
+                Why::Stopped => DebugError::Stopping,
+                why => DebugError::EndedEarly { port: self.port, why },
+            };
+            let _ = reply.send(Err(error));
         }
         for awaited in self.awaited {
             match awaited {

@@ -71,6 +71,9 @@ pub(super) struct Chosen {
     pub(super) dlv_cwd: Option<(Utf8PathBuf, BTreeSet<String>)>,
     /// The binary's path, and the file that was there before.
     pub(super) output: Option<(Utf8PathBuf, Option<String>)>,
+    /// The file that dlv wrote there, once it has said so.
+    #[serde(default)]
+    pub(super) written: Option<String>,
 }
 
 impl Chosen {
@@ -82,13 +85,21 @@ impl Chosen {
             (folder, before)
         });
         let output = launched.output.as_ref().map(|output| (output.clone(), binaries::stamp(output)));
-        (dlv_cwd.is_some() || output.is_some()).then_some(Self { dlv_cwd, output })
+        (dlv_cwd.is_some() || output.is_some()).then_some(Self { dlv_cwd, output, written: None })
     }
 
-    /// Removes the binary that dlv left at the path that the client named. Blocks.
+    /// Where dlv has ended just now, and never said that it had built: what is there, and was not before, is its work. Blocks.
+    pub(super) fn ended_just_now(mut self) -> Self {
+        if let (Some((output, before)), None) = (&self.output, &self.written) {
+            self.written = binaries::stamp(output).filter(|now| Some(now) != before.as_ref());
+        }
+        self
+    }
+
+    /// Removes the binary that dlv wrote at the path that the client named, and left. Blocks.
     pub(super) fn clear_output(&self) {
-        if let Some((output, before)) = &self.output {
-            binaries::clear_output(output, before.as_deref());
+        if let (Some((output, _)), Some(written)) = (&self.output, &self.written) {
+            binaries::clear_output(output, written);
         }
     }
 }
@@ -161,6 +172,16 @@ impl LeaseFolder {
             durable::replace_for_now(&self.record_file(), &Record { chosen: Some(chosen.clone()), ..record })?;
         }
         Ok(Some(chosen))
+    }
+
+    /// Notes which file dlv wrote where its client had it build.
+    pub(super) fn note_output(&self, chosen: Chosen) -> Result<Chosen, DurableError> {
+        let written = chosen.output.as_ref().and_then(|(output, _)| binaries::stamp(output));
+        let chosen = Chosen { written, ..chosen };
+        if let Some(record) = self.record()? {
+            durable::replace_for_now(&self.record_file(), &Record { chosen: Some(chosen.clone()), ..record })?;
+        }
+        Ok(chosen)
     }
 
     /// Notes that nothing but the log is left.

@@ -18,14 +18,13 @@ use camino::Utf8Path;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::bytes::BytesMut;
 
 use super::dap::codec::{self, Frame};
 use super::dap::stream::Stream;
-use super::launch::{Launched, Launches, by_number};
+use super::launch::{Launched, Launches, Passing, by_number, tell};
 use super::process_tree;
 use super::relay::{DebugClient, RelayEnd};
 use super::upstream::{Connection, Upstream};
@@ -161,10 +160,7 @@ impl Following {
         };
         let command = message["command"].as_str().unwrap_or_default().to_owned();
         if let Some(launched) = Launched::in_frame(frame.body(), cwd) {
-            let (noted, heard) = oneshot::channel();
-            if launches.send((launched, noted)).await.is_ok() {
-                let _ = heard.await;
-            }
+            tell(launches, Passing::Asked(launched)).await;
         }
         match command.as_str() {
             "initialize" => self.initialize = Some(message.clone()),

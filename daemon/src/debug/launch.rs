@@ -32,8 +32,26 @@ pub(super) struct Launched {
     pub(super) waits_for: Option<String>,
 }
 
-/// Tells the session; the launch goes on when it has noted what dlv may leave.
-pub(super) type Launches = mpsc::Sender<(Launched, oneshot::Sender<()>)>;
+/// What a relay tells its session of what passes.
+#[derive(Debug)]
+pub(super) enum Passing {
+    /// A launch or an attach, on its way to dlv.
+    Asked(Launched),
+    /// dlv's word that it has built, and started or found, what it is to debug.
+    Ready,
+}
+
+/// Tells the session; what passes goes on when it has noted what dlv may leave.
+pub(super) type Launches = mpsc::Sender<(Passing, oneshot::Sender<()>)>;
+
+/// Tells the session, and waits until that has heard.
+pub(super) async fn tell(launches: &Launches, passing: Passing) {
+    let (noted, heard) = oneshot::channel();
+    // A session that is ending notes nothing, and ends dlv.
+    if launches.send((passing, noted)).await.is_ok() {
+        let _ = heard.await;
+    }
+}
 
 /// The parts of a request that count here. Clients send more, and everything may be missing.
 #[derive(Debug, Default, Deserialize)]
@@ -93,11 +111,7 @@ pub(super) async fn pass_launch(
                 None => launched,
             });
             if let Some(launched) = &launched {
-                let (noted, heard) = oneshot::channel();
-                // A session that is ending notes nothing, and ends dlv.
-                if launches.send((launched.clone(), noted)).await.is_ok() {
-                    let _ = heard.await;
-                }
+                tell(launches, Passing::Asked(launched.clone())).await;
             }
             if let Some(held) = held {
                 return Ok(Some(held.followed_by(buffer)));

@@ -153,7 +153,7 @@ async fn serve_one(
         }
     };
     match conversation.before_launch(&client.opening, cwd, launches, reloads).await {
-        Ok(None) => conversation.copy().await,
+        Ok(None) => conversation.copy(launches).await,
         Ok(Some(held)) => match reloads {
             Some(reloads) => reload::serve(conversation, held, reloads).await,
             // Nothing is held back for nobody.

@@ -19,7 +19,7 @@ use super::binaries::Workplaces;
 use super::error::DebugError;
 use super::folder::{self, Chosen, LeaseFolder, LeaseId};
 use super::holder::Process;
-use super::launch::Launched;
+use super::launch::{Launched, Passing};
 use super::lease::Input;
 use super::messages::{LeaseOrder, Service, SessionEvent};
 use super::ports::Listening;
@@ -89,7 +89,7 @@ struct Start {
 struct Ears {
     end: oneshot::Receiver<RelayEnd>,
     clients: watch::Receiver<u32>,
-    launches: mpsc::Receiver<(Launched, oneshot::Sender<()>)>,
+    launches: mpsc::Receiver<(Passing, oneshot::Sender<()>)>,
     agains: mpsc::Receiver<oneshot::Sender<Adapter>>,
 }
 
@@ -138,6 +138,10 @@ impl Session {
                 // The relay is gone where the port could not be served: then `serve` sees its end.
                 let _ = ready_sender.send(Some(adapter));
                 self.serve(&folder, &mut begun, Ears { end, clients, launches, agains }).await;
+            }
+            // Why it was told to end, the broker knows.
+            Err(error) if self.stop.is_cancelled() => {
+                tracing::debug!(lease = %self.id, %error, "ended before its start");
             }
             Err(error) => self.tell(SessionEvent::Failed(error)).await,
         }
@@ -271,8 +275,11 @@ impl Session {
                     let count = *clients.borrow_and_update();
                     self.tell(SessionEvent::Clients(count)).await;
                 }
-                Some((launched, noted)) = launches.recv() => {
-                    self.note(folder, begun, launched).await;
+                Some((passing, noted)) = launches.recv() => {
+                    match passing {
+                        Passing::Asked(launched) => self.note(folder, begun, launched).await,
+                        Passing::Ready => self.note_output(folder, begun).await,
+                    }
                     // The relay may have gone meanwhile.
                     let _ = noted.send(());
                 }
@@ -321,6 +328,17 @@ impl Session {
         }
     }
 
+    /// Notes the binary that dlv has built where its client named the place.
+    async fn note_output(&self, folder: &LeaseFolder, begun: &mut Begun) {
+        let Some(chosen) = begun.chosen.clone().filter(|chosen| chosen.output.is_some()) else { return };
+        let note_in = folder.clone();
+        match spawn_blocking(move || note_in.note_output(chosen)).await {
+            Ok(Ok(chosen)) => begun.chosen = Some(chosen),
+            Ok(Err(error)) => tracing::warn!(lease = %self.id, %error, "what dlv has built could not be noted"),
+            Err(error) => tracing::error!(lease = %self.id, %error, "noting what dlv has built failed"),
+        }
+    }
+
     async fn clear(&self, folder: LeaseFolder, begun: Begun) {
         let Begun { workplaces: entered, chosen, shim, .. } = begun;
         if let Some(shim) = shim {
@@ -332,7 +350,7 @@ impl Session {
                 workplaces.leave(&cwd);
             }
             if let Some(chosen) = chosen {
-                chosen.clear_output();
+                chosen.ended_just_now().clear_output();
             }
             folder.close()?;
             folder::prune(&debug_dir)

@@ -192,39 +192,6 @@ fn attached_process_goes_on() {
     }
 }
 
-/// A program that another tool starts again and again is attached to each time, in the one session.
-#[test]
-fn followed_program_is_attached_to_again() {
-    let sandbox = program();
-    let binary = built(&sandbox);
-    let lease = lease_as(&sandbox, &["--follow"]);
-    let mut editor = Editor::connect(address(&lease));
-    editor.send::<Attach>(&json!({ "mode": "local", "waitFor": binary }));
-    for round in 0..3 {
-        // A shell that becomes the program, as the tools that start one do it.
-        let mut shell = sandbox.command("/bin/sh");
-        shell.args(["-c", &format!("exec {binary} loop")]);
-        let running = sandbox.start(shell);
-        editor.is_initialized();
-        editor.run_to(&["main.tick"]);
-        let stopped = editor.stopped();
-        assert_eq!(editor.frame(&stopped).name, "main.tick", "round {round}");
-        editor.call::<super::editor::AnyBreakpoints>(&json!({ "breakpoints": [] })).expect("no breakpoints");
-        editor.go_on(&stopped);
-        signal(running.pid(), Signal::TERM);
-        running.finish();
-        assert_eq!(state(&sandbox, &lease), Some(LeaseState::Connected), "the session goes on");
-    }
-    eventually("the console says what is waited for", SOON, || {
-        // Whatever is asked while there is no program is answered.
-        let _ = editor.call::<super::editor::Pause>(&json!({ "threadId": 1 }));
-        let said: String = editor.output().iter().map(|output| output.output.as_str()).collect();
-        if said.matches("waiting for it to start again").count() == 3 { Ok(()) } else { Err(said) }
-    });
-    editor.disconnect(false);
-    assert_nothing_left(&sandbox);
-}
-
 /// One program for many clients: it outlives each of them, and ends with the lease.
 #[test]
 fn headless_program_outlives_its_clients() {
@@ -364,6 +331,31 @@ fn children_in_other_sessions_end_with_the_lease() {
     signal(killed.pid.expect("dlv's process"), Signal::KILL);
     assert_nothing_left(&sandbox);
     drop(editor);
+}
+
+/// What the user builds where a session's binary was is the user's, also where nobody was left to remove that one.
+#[test]
+fn next_daemon_leaves_what_the_user_built() {
+    let sandbox = program();
+    let output = sandbox.workspace().join("chosen");
+    let lease = lease(&sandbox);
+    let mut editor = Editor::connect(address(&lease));
+    editor.launch(json!({ "mode": "debug", "program": sandbox.workspace(), "output": output }));
+    editor.run_to(&["main.tick"]);
+    editor.stopped();
+    signal(sandbox.daemon_pid().expect("a daemon"), Signal::STOP);
+    signal(lease.pid.expect("dlv's process"), Signal::KILL);
+    sandbox.kill_daemon();
+    std::fs::remove_file(&output).expect("nobody has removed it");
+    sandbox.change("chosen", "the user's");
+    sandbox.burrow(["start"]).exits(0);
+    assert_nothing_left(&sandbox);
+    eventually("the sweep is over", SOON, || {
+        let folder = sandbox.state_dir().join("debug").join(&lease.id);
+        let record = std::fs::read_to_string(folder.join("lease.json")).unwrap_or_default();
+        if record.contains("\"cleared\":true") { Ok(()) } else { Err(record) }
+    });
+    assert_eq!(sandbox.read("chosen").as_deref(), Some("the user's"));
 }
 
 /// A client that is gone while dlv builds leaves no build behind, whether or not it said goodbye: dlv, which builds, hears

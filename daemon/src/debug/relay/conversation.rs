@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::bytes::BytesMut;
 
 use super::super::dap::stream::Stream;
-use super::super::launch::{Launches, pass_launch};
+use super::super::launch::{Launches, Passing, pass_launch, tell};
 use super::super::printed::Printed;
 use super::super::reload::{Held, Reloads};
 use super::super::upstream::{Adapter, FromAdapter, ToAdapter};
@@ -64,11 +64,11 @@ impl Conversation {
     }
 
     /// Passes everything, to the end.
-    pub(super) async fn copy(self) -> RelayEnd {
+    pub(super) async fn copy(self, launches: &Launches) -> RelayEnd {
         let Self { from_client, to_client, from_dlv, to_dlv, printed } = self;
         let downward = async {
             let mut from_dlv = from_dlv;
-            match with_printed(&mut from_dlv, to_client, printed).await {
+            match with_printed(&mut from_dlv, to_client, printed, launches).await {
                 Ok(read) => Stopped::Reader(read),
                 Err(error) => Stopped::Writer(error),
             }
@@ -83,6 +83,7 @@ async fn with_printed(
     from: &mut Stream<FromAdapter>,
     mut to: OwnedWriteHalf,
     mut printed: Printed,
+    launches: &Launches,
 ) -> io::Result<io::Result<u64>> {
     let mut copied = 0;
     loop {
@@ -90,8 +91,11 @@ async fn with_printed(
         tokio::select! {
             piece = from.piece() => match piece {
                 Ok(Some(piece)) => {
-                    if matches!(piece.event(), Some(b"stopped" | b"exited" | b"terminated")) {
-                        printed.catch_up(&mut to).await?;
+                    match piece.event() {
+                        Some(b"stopped" | b"exited" | b"terminated") => printed.catch_up(&mut to).await?,
+                        // Also after a restart.
+                        Some(b"initialized") => tell(launches, Passing::Ready).await,
+                        _ => {}
                     }
                     to.write_all(&piece.bytes).await?;
                     copied += piece.bytes.len() as u64;
