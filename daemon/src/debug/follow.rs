@@ -5,7 +5,7 @@
 //! and `attach` to it, the process in the place of its name, and the client hears `initialized`, as after dlv's own
 //! restart: it sends its breakpoints again.
 //! State: the client's two requests, what it waits for, the processes that were attached to.
-//! Invariants: a process is attached to once; the process is looked for here (dlv looks at each process once, and
+//! Invariants: a process is attached to once; no dlv that is about to end is taken for the next one; the process is looked for here (dlv looks at each process once, and
 //! misses one that it saw before its exec); a client that attaches by number, or launches, is served as by any relay.
 
 use std::collections::{HashMap, HashSet};
@@ -22,12 +22,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::bytes::BytesMut;
 
+use super::binaries;
 use super::dap::codec::{self, Frame};
-use super::dap::stream::Stream;
+use super::dap::stream::{Message, Piece, Stream};
 use super::launch::{Launched, Launches, Passing, by_number, tell};
+use super::printed::Printed;
 use super::process_tree;
 use super::relay::{DebugClient, RelayEnd};
-use super::upstream::{Connection, Upstream};
+use super::upstream::{Adapter, Connection, Upstream};
 
 /// Between two looks for the process.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -43,10 +45,11 @@ const OWN_ATTACH: i64 = OWN_INITIALIZE + 1;
 pub(super) type Identity = (u32, u64);
 
 /// Serves `client` until it leaves. `cwd` and `launches` are as for any launch.
-pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
+pub(super) async fn serve(client: DebugClient, adapter: Adapter, cwd: &Utf8Path, launches: &Launches) -> RelayEnd {
     let (reader, writer) = client.stream.into_split();
-    let dlv = match dial(upstream).await {
-        Ok(dlv) => dlv,
+    let Adapter { upstream, printing, .. } = adapter;
+    let (dlv, socket) = match dial(&upstream, None).await {
+        Ok(dialled) => dialled,
         Err(error) => {
             tracing::warn!(%error, %upstream, "dlv does not answer");
             return RelayEnd::DlvLeft;
@@ -56,6 +59,9 @@ pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Pa
         client: Stream::new(reader, BytesMut::from(&client.opening[..])),
         to_client: writer,
         dlv: Some(dlv),
+        socket,
+        printed: Printed::of(printing),
+        launched: false,
         initialize: None,
         attach: None,
         name: None,
@@ -63,9 +69,10 @@ pub(super) async fn serve(client: DebugClient, upstream: &Upstream, cwd: &Utf8Pa
         leaving: false,
         pending: HashMap::new(),
         seen: HashSet::new(),
+        attaching: None,
         search: None,
     };
-    match session.run(upstream, cwd, launches).await {
+    match session.run(&upstream, cwd, launches).await {
         Ok(end) => end,
         Err(error) => {
             tracing::debug!(%error, "a session that follows its program broke");
@@ -84,6 +91,12 @@ struct Following {
     to_client: OwnedWriteHalf,
     /// `None` while the program is waited for.
     dlv: Option<Dlv>,
+    /// The socket on which that one listened, or the one before.
+    socket: Option<String>,
+    /// What is printed, which is the program's where it was launched.
+    printed: Printed,
+    /// Whether the client launched a program.
+    launched: bool,
     initialize: Option<Value>,
     attach: Option<Value>,
     /// What the program's command line begins with, once the client has said so.
@@ -96,13 +109,16 @@ struct Following {
     pending: HashMap<i64, String>,
     /// Processes that were attached to.
     seen: HashSet<Identity>,
+    /// The one of them of which dlv has not said yet whether it is attached.
+    attaching: Option<Identity>,
     search: Option<Pin<Box<dyn Future<Output = Identity> + Send>>>,
 }
 
 /// What happens next.
 enum Next {
     Client(Option<Frame>),
-    Dlv(Option<Frame>),
+    Dlv(Option<Message>),
+    Printed,
     Found(Identity),
 }
 
@@ -110,10 +126,10 @@ impl Following {
     async fn run(&mut self, upstream: &Upstream, cwd: &Utf8Path, launches: &Launches) -> io::Result<RelayEnd> {
         loop {
             let next = {
-                let Self { client, dlv, search, .. } = self;
+                let Self { client, dlv, search, printed, launched, .. } = self;
                 let from_dlv = async {
                     match dlv {
-                        Some(dlv) => dlv.reader.next().await,
+                        Some(dlv) => dlv.reader.message().await,
                         None => pending().await,
                     }
                 };
@@ -125,7 +141,8 @@ impl Following {
                 };
                 tokio::select! {
                     frame = client.next() => Next::Client(frame?),
-                    frame = from_dlv => Next::Dlv(frame.unwrap_or(None)),
+                    message = from_dlv => Next::Dlv(message.unwrap_or(None)),
+                    () = printed.grown(), if *launched => Next::Printed,
                     process = found => Next::Found(process),
                 }
             };
@@ -136,10 +153,23 @@ impl Following {
                         return Ok(end);
                     }
                 }
-                Next::Dlv(Some(frame)) => self.hear_dlv(&frame).await?,
-                Next::Dlv(None) if self.leaving || self.name.is_none() => return Ok(RelayEnd::DlvLeft),
+                Next::Dlv(Some(Message::Whole(frame))) => self.hear_dlv(&frame).await?,
+                Next::Dlv(Some(Message::Long(beginning))) => self.pass_long(&beginning).await?,
+                Next::Dlv(None) if self.leaving || self.name.is_none() => {
+                    self.catch_up().await?;
+                    return Ok(RelayEnd::DlvLeft);
+                }
                 // dlv ended without a word: its program with it.
-                Next::Dlv(None) => self.wait_for_the_next().await?,
+                Next::Dlv(None) => {
+                    if let Some(process) = self.attaching.take() {
+                        // Or it never came to that: then the process is still to be attached to.
+                        self.seen.remove(&process);
+                    }
+                    self.wait_for_the_next().await?;
+                }
+                Next::Printed => {
+                    self.printed.pass(&mut self.to_client).await?;
+                }
                 Next::Found(process) => {
                     self.search = None;
                     self.attach_to(process, upstream).await?;
@@ -164,6 +194,7 @@ impl Following {
         }
         match command.as_str() {
             "initialize" => self.initialize = Some(message.clone()),
+            "launch" => self.launched = true,
             "attach" => {
                 if let Some(name) = message["arguments"]["waitFor"].as_str().filter(|name| !name.is_empty()) {
                     self.name = Some(name.to_owned());
@@ -203,6 +234,7 @@ impl Following {
             match seq {
                 OWN_INITIALIZE => return Ok(()),
                 OWN_ATTACH => {
+                    self.attaching = None;
                     if message["success"] == false {
                         let why = message["body"]["error"]["format"].as_str().unwrap_or_default().to_owned();
                         self.tell(&format!("{why}\n")).await?;
@@ -213,8 +245,12 @@ impl Following {
                 _ => {}
             }
             if self.pending.remove(&seq).as_deref() == Some("attach") {
+                self.attaching = None;
                 self.attached = message["success"] == true;
             }
+        }
+        if matches!(message["event"].as_str(), Some("stopped" | "exited" | "terminated")) {
+            self.catch_up().await?;
         }
         let over = message["type"] == "event" && message["event"] == "terminated";
         if over && self.attached && !self.leaving {
@@ -223,10 +259,30 @@ impl Following {
         self.to_client.write_all(frame.whole()).await
     }
 
+    /// Passes on an answer that is too long to be looked into.
+    async fn pass_long(&mut self, beginning: &Piece) -> io::Result<()> {
+        if let Some(seq) = beginning.answers() {
+            self.pending.remove(&seq);
+        }
+        match &mut self.dlv {
+            Some(dlv) => dlv.reader.pass(beginning, &mut self.to_client).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What a launched program printed before dlv says what follows.
+    async fn catch_up(&mut self) -> io::Result<()> {
+        if self.launched { self.printed.catch_up(&mut self.to_client).await } else { Ok(()) }
+    }
+
     /// The program has ended: lets this dlv go, and looks for the program's next start.
     async fn wait_for_the_next(&mut self) -> io::Result<()> {
         self.dlv = None;
         for (seq, command) in std::mem::take(&mut self.pending) {
+            if command == "attach" {
+                // It is asked again of the next dlv.
+                continue;
+            }
             self.respond(&json!({ "seq": seq, "command": command }), false, None).await?;
         }
         // One that stopped at a breakpoint is shown so until it goes on.
@@ -245,9 +301,11 @@ impl Following {
 
     async fn attach_to(&mut self, process: Identity, upstream: &Upstream) -> io::Result<()> {
         self.seen.insert(process);
+        self.attaching = Some(process);
         let Some(mut attach) = self.attach.clone() else { return Ok(()) };
         if self.dlv.is_none() {
-            self.dlv = Some(dial(upstream).await?);
+            let (dlv, socket) = dial(upstream, self.socket.take()).await?;
+            (self.dlv, self.socket) = (Some(dlv), socket);
             if let Some(mut initialize) = self.initialize.clone() {
                 initialize["seq"] = OWN_INITIALIZE.into();
                 self.send(&encode(&initialize)?).await?;
@@ -294,14 +352,24 @@ fn encode(message: &Value) -> io::Result<Vec<u8>> {
     codec::encode(message).map_err(io::Error::other)
 }
 
-/// Connects to the lease's dlv, which may be about to listen: it is this lease's alone, so nobody is disturbed.
-async fn dial(upstream: &Upstream) -> io::Result<Dlv> {
+/// Connects to the lease's dlv, which may be about to listen: it is this lease's alone, so nobody is disturbed. Gives its
+/// socket, too: the dlv of the `last` one may still take connections, and is about to end.
+async fn dial(upstream: &Upstream, last: Option<String>) -> io::Result<(Dlv, Option<String>)> {
+    let Upstream::Unix(path) = upstream else { return Err(io::ErrorKind::Unsupported.into()) };
     let until = Instant::now() + DLV_DEADLINE;
     loop {
-        match upstream.dial().await {
+        let look_at = path.clone();
+        // A look that panics has seen nothing.
+        let socket = spawn_blocking(move || binaries::stamp(&look_at)).await.unwrap_or_default();
+        let dialled = if socket.is_some() && socket == last {
+            Err(io::ErrorKind::ConnectionRefused.into())
+        } else {
+            upstream.dial().await
+        };
+        match dialled {
             Ok(Connection::Unix(stream)) => {
                 let (reader, writer) = stream.into_split();
-                return Ok(Dlv { reader: Stream::new(reader, BytesMut::new()), writer });
+                return Ok((Dlv { reader: Stream::new(reader, BytesMut::new()), writer }, socket));
             }
             Ok(Connection::Tcp(_)) => return Err(io::ErrorKind::Unsupported.into()),
             Err(error) if Instant::now() > until => return Err(error),

@@ -115,7 +115,7 @@ impl Relay {
                 let served = async {
                     let Some(adapter) = awaited(ready).await else { return RelayEnd::DlvLeft };
                     if follow {
-                        follow::serve(client, &adapter.upstream, &cwd, &launches).await
+                        follow::serve(client, adapter, &cwd, &launches).await
                     } else {
                         serve_one(client, adapter, &cwd, &launches, reloads.as_ref()).await
                     }
