@@ -87,8 +87,9 @@ impl DebugActor {
                     return drop(reply.send(Err(DebugError::OwnPort { to: to.to_string() })));
                 }
                 if self.free_for(&order).is_none() {
-                    // A foreign port may be free by now.
+                    // A foreign port may be free by now: first for those who wait already.
                     self.retry().await;
+                    self.serve_waiting();
                 }
                 match self.free_for(&order) {
                     Some(port) => self.lease(port, *order, reply),
@@ -256,7 +257,7 @@ impl DebugActor {
         // One that nobody uses is the likelier to be stale.
         let unused = self.leases.values().find(|entry| entry.is_unused());
         let reclaimable = unused.or_else(|| self.leases.values().next()).map(Entry::port);
-        DebugError::PortsTaken { holders: holders.collect(), reclaimable }
+        DebugError::PortsTaken { holders: holders.collect(), reclaimable, range: self.slots.range() }
     }
 
     fn unknown(&self, id: String) -> DebugError {

@@ -22,6 +22,8 @@ pub enum DebugError {
         holders: Vec<String>,
         /// A lease that could be ended, if there is one.
         reclaimable: Option<u16>,
+        /// The debug ports: the first and the last.
+        range: (u16, u16),
     },
     /// Another process has the port.
     #[error("lease port {port}: {holder} has it")]
@@ -141,7 +143,7 @@ pub enum DebugError {
         source: std::io::Error,
     },
     /// The lease ended while it began.
-    #[error("lease port {port}: {why}")]
+    #[error("lease port {port}: the lease ended before dlv was there: {why}")]
     EndedEarly {
         /// The port.
         port: u16,
@@ -189,10 +191,9 @@ impl Coded for DebugError {
             Self::PortsTaken { reclaimable: Some(port), .. } => Some(format!(
                 "end a session that is no longer needed, `burrow debug reclaim {port}` first, or wait in turn: `--wait`"
             )),
-            Self::PortsTaken { reclaimable: None, .. } => Some(
-                "end one of these processes, or keep the range free: `--sysctl net.ipv4.ip_local_reserved_ports=40000-40010`"
-                    .to_owned(),
-            ),
+            Self::PortsTaken { reclaimable: None, range: (first, last), .. } => Some(format!(
+                "end one of these processes, or keep the range free: `--sysctl net.ipv4.ip_local_reserved_ports={first}-{last}`"
+            )),
             Self::PortForeign { port, .. } => {
                 Some(format!("end that process, or take another port; {port} is tried again every few seconds"))
             }
@@ -203,9 +204,7 @@ impl Coded for DebugError {
             Self::DlvEnded { said, .. } if refuses_tracing(said) => Tracing::of(None).hint(said),
             Self::Build { .. } => Some("mend the program; `go build` tells the same".to_owned()),
             Self::Setting { .. } => Some("correct it in devcontainer.json, under customizations.burrow".to_owned()),
-            Self::NobodyListens { .. } => {
-                Some("start it first, such as `dlv dap --listen=127.0.0.1:2345`".to_owned())
-            }
+            Self::NobodyListens { .. } => Some("start it first, such as `dlv dap --listen=127.0.0.1:2345`".to_owned()),
             Self::OwnPort { .. } => Some("name the port or socket that dlv itself listens on".to_owned()),
             Self::DlvEnded { .. } | Self::DlvSilent { .. } => {
                 Some("run `burrow tools verify`, then `burrow tools repair`".to_owned())
@@ -213,7 +212,8 @@ impl Coded for DebugError {
             Self::SocketPath { .. } => Some(format!("set {} to a shorter path", crate::config::STATE_DIR)),
             Self::Listen { .. } => Some("take another port".to_owned()),
             Self::TooOld { .. } => Some("lease without `--follow`, or use a newer dlv".to_owned()),
-            Self::EndedEarly { .. } | Self::Back { .. } => None,
+            Self::EndedEarly { .. } => Some("ask for a port again".to_owned()),
+            Self::Back { .. } => None,
             Self::Stopping => Some("start it again with `burrow start`".to_owned()),
             Self::Process(error) => error.hint(),
             Self::State(error) => error.hint(),

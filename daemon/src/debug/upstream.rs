@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,7 +104,11 @@ impl Upstream {
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
-            Self::Tcp { host, .. } => host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+            // The unspecified address leads to this machine, too.
+            Self::Tcp { host, .. } => {
+                let is_own = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified();
+                host == "localhost" || host.parse().is_ok_and(is_own)
+            }
         }
     }
 
@@ -115,10 +120,11 @@ impl Upstream {
         let inodes: HashSet<u64> = match self {
             Self::Unix(path) => {
                 let table = fs_err::read_to_string("/proc/net/unix").unwrap_or_default();
-                // Written as it was bound, which may have been by another path.
-                if !path.exists() {
+                // One that another container or the host listens on is in no table here.
+                if !fs_err::metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
                     return Err(NobodyListens);
                 }
+                // Written as it was bound, which may have been by another path.
                 let real = path.canonicalize_utf8().unwrap_or_else(|_| path.clone());
                 listeners_at(&table, path.as_str()).into_iter().chain(listeners_at(&table, real.as_str())).collect()
             }
@@ -209,6 +215,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_this_machine() {
+        for (text, expected, why) in [
+            ("unix:/run/dlv.sock", true, "a socket"),
+            ("localhost:2345", true, "by its name"),
+            ("127.0.0.9:2345", true, "loopback is a network"),
+            ("[::1]:2345", true, "IPv6"),
+            ("[::ffff:127.0.0.1]:2345", true, "IPv4 in IPv6"),
+            ("0.0.0.0:2345", true, "whoever dials it gets here"),
+            ("[::]:2345", true, "so in IPv6"),
+            ("10.0.0.1:2345", false, "another machine"),
+            ("db.internal:2345", false, "a name is not asked for"),
+        ] {
+            assert_eq!(text.parse::<Upstream>().expect("a form").is_local(), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn listener_is_found_without_connecting() {
         let own = std::process::id();
         let tcp = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -220,6 +243,9 @@ mod tests {
         assert_eq!(to.listener(), Err(NobodyListens));
 
         let folder = tempfile::tempdir().expect("folder");
+        let file = tempfile::NamedTempFile::new_in(&folder).expect("file");
+        let to: Upstream = format!("unix:{}", file.path().display()).parse().expect("a path");
+        assert_eq!(to.listener(), Err(NobodyListens), "it is no socket");
         let path = folder.path().join("dlv.sock");
         let to: Upstream = format!("unix:{}", path.display()).parse().expect("a path");
         assert_eq!(to.listener(), Err(NobodyListens));

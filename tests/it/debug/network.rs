@@ -326,6 +326,7 @@ fn waiting_is_fair() {
         waiting
     };
     let (first, second, third) = (wait("first"), wait("second"), wait("third"));
+    first.wait_for_stderr("waiting in turn");
     let goes = second;
     goes.interrupt();
     assert_ne!(goes.finish().code(), 0);
@@ -343,4 +344,25 @@ fn waiting_is_fair() {
         sandbox.burrow(["debug", "release", &lease.id]).exits(0);
     }
     assert_nothing_left(&sandbox);
+}
+
+/// A port that somebody else had goes to who has waited for it, not to who asks when it is free.
+#[test]
+fn a_foreign_port_goes_to_who_waits() {
+    let sandbox = debuggable();
+    sandbox.burrow(["stop"]).exits(0);
+    let ports: Vec<u16> = sandbox.ports().collect();
+    let foreign = std::net::TcpListener::bind(("127.0.0.1", ports[0])).expect("bind");
+    sandbox.burrow(["start"]).exits(0);
+    let wanted = ports[0].to_string();
+    let waiting = sandbox.spawn(["debug", "lease", "--wait", "--port", &wanted, "--purpose", "first", "--json"]);
+    eventually("it waits", SOON, || {
+        let log = std::fs::read_to_string(sandbox.state_dir().join("daemon.log")).unwrap_or_default();
+        if log.contains("purpose=Some(\"first\")") { Ok(()) } else { Err(log) }
+    });
+    drop(foreign);
+    sandbox.burrow(["debug", "lease", "--port", &wanted]).exits(1).tells("BUR503");
+    let granted: LeaseStatus = waiting.finish().exits(0).parse();
+    assert_eq!((granted.purpose.as_deref(), port(&granted)), (Some("first"), ports[0]));
+    release(&sandbox, &granted);
 }

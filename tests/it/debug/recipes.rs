@@ -53,6 +53,32 @@ fn vscode_configuration_launches() {
     stops_by_the_editors_path(&sandbox, port, &serde_json::from_str(&text).expect("JSON"));
 }
 
+/// The other configuration attaches to what a headless lease runs. VS Code dials its port, and hands the rest on.
+#[test]
+fn vscode_configuration_attaches() {
+    let sandbox = debuggable();
+    let lease = super::kinds::lease_as(&sandbox, &["--headless", "debug", "."]);
+    let attach = recipe(&sandbox, "vscode").json()["configurations"][1].take();
+    let text = attach.to_string().replace("${workspaceFolder}", ELSEWHERE);
+    let attach: Value = serde_json::from_str(&text).expect("JSON");
+    let port = u16::try_from(attach["port"].as_u64().expect("a port")).expect("a port");
+    assert_eq!(port, address(&lease).port(), "the port that is leased");
+    let line = line_of(&sandbox, "server := &http.Server");
+    let file = format!("{ELSEWHERE}/main.go");
+    let mut editor = Editor::connect(([127, 0, 0, 1], port).into());
+    editor.send::<super::editor::Attach>(&attach);
+    editor.is_initialized();
+    let breakpoints = json!({ "source": { "path": file }, "breakpoints": [{ "line": line }] });
+    let set = editor.call::<super::editor::FileBreakpoints>(&breakpoints).expect("breakpoints");
+    assert!(set.breakpoints[0].verified, "{}", set.breakpoints[0].message);
+    editor.run_to(&[]);
+    let stopped = editor.stopped();
+    assert_eq!(editor.frame(&stopped).source.path, file, "dlv's path comes back as the editor's");
+    editor.disconnect(false);
+    sandbox.burrow(["debug", "release", &lease.id]).exits(0);
+    assert_nothing_left(&sandbox);
+}
+
 /// The Lua for nvim-dap runs in a Lua, which gives it a `dap` and says what came into it.
 #[test]
 fn nvim_configuration_launches() {

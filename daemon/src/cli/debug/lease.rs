@@ -2,8 +2,10 @@
 //! has ended.
 
 use anyhow::Result;
-use burrow_protocol::debug::{HeadlessMode, HeadlessTarget, LeaseEndpoint, LeaseKind, LeaseParams, LeaseStatus};
-use burrow_protocol::methods::DebugLease;
+use burrow_protocol::debug::{
+    HeadlessMode, HeadlessTarget, LeaseEndpoint, LeaseKind, LeaseParams, LeaseStatus, PortState, PortStatus,
+};
+use burrow_protocol::methods::{DebugLease, ModelStatus, NoParams};
 use camino::Utf8PathBuf;
 
 use crate::cli::context::{Context, Start};
@@ -97,6 +99,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         follow: args.follow,
         ..LeaseParams::default()
     };
+    if params.wait && !has_free_port(&client.call::<ModelStatus>(NoParams {}).await?.ports, &params) {
+        context.printer.note("no such port is free: waiting in turn for one; Ctrl-C gives the place up");
+    }
     let lease = client.call::<DebugLease>(params).await?.lease;
     if context.printer.is_json() {
         context.printer.json(&lease);
@@ -109,6 +114,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         context.printer.note(&format!("{} {waits}; `burrow debug release {}` ends it", lease.id, lease.id));
     }
     Ok(ExitStatus::Success)
+}
+
+/// Whether a port is free that would do.
+fn has_free_port(ports: &[PortStatus], params: &LeaseParams) -> bool {
+    let would_do = |port: &&PortStatus| params.any_port || params.port.is_none_or(|wanted| wanted == port.port);
+    ports.iter().filter(would_do).any(|port| port.state == PortState::Free)
 }
 
 /// Where to connect, as debug clients take it.
