@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use burrow_protocol::error::ErrorCode;
 use burrow_protocol::model::{KnownBy, Reason, Surroundings};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::engine::{self, Own};
 use super::feature;

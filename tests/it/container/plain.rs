@@ -60,8 +60,7 @@ impl PlainContainer {
     pub(crate) fn beside(&self, copy: bool, options: &[&str]) -> Self {
         let image = copy.then(|| docker_prints(["commit", &self.id]));
         let options = [options, &ENTRYPOINT].concat();
-        let id =
-            create(&of_the_binary(), &self.sandbox, &options, image.as_deref().unwrap_or(engine::IMAGE), &FOREVER);
+        let id = create(&of_the_binary(), &self.sandbox, &options, image.as_deref().unwrap_or(engine::IMAGE), &FOREVER);
         Self { sandbox: Rc::clone(&self.sandbox), id, image }
     }
 
