@@ -11,6 +11,7 @@ pub(crate) const HELP: &str = "Exit codes:
   2  wrong usage
   3  attention needed: a hook failed, a tool drifted
   4  no daemon runs
+  130  left by Ctrl-C
 `hook run`, `hook exec` and `entrypoint -- CMD` return the code of the command they ran.";
 
 /// How a command line ended.
@@ -28,6 +29,8 @@ pub(crate) enum ExitStatus {
     NoDaemon,
     /// The code of the command that it ran.
     Child(u8),
+    /// Ctrl-C ended it.
+    Interrupted,
 }
 
 impl ExitStatus {
@@ -50,7 +53,16 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Attention => 3,
             ExitStatus::NoDaemon => 4,
             ExitStatus::Child(code) => code,
+            ExitStatus::Interrupted => 130,
         })
+    }
+}
+
+/// Resolves at Ctrl-C.
+pub(crate) async fn interrupted() {
+    // Where Ctrl-C cannot be heard it ends this process, as it does by default.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

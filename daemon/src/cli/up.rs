@@ -13,7 +13,7 @@ use burrow_protocol::toolchain::{OperationResult, RepairParams};
 
 use super::context::{Context, Start};
 use super::exit::{ExitStatus, Told};
-use super::hook::follow::follow;
+use super::hook::follow::follow_or_leave;
 use super::link::Link;
 use super::log_lines::Sink;
 use super::printer::{Printer, Style};
@@ -56,7 +56,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let with_tools = started.elapsed();
 
     let link = Link::over(context, client);
-    let hooks = if args.only.is_none() { run_hooks(&link, context).await? } else { 0 };
+    let hooks = if args.only.is_none() { run_hooks(&link, context).await? } else { Some(0) };
+    let Some(hooks) = hooks else { return Ok(ExitStatus::Interrupted) };
     let with_hooks = started.elapsed();
 
     let workspace = workspace_status(&link, context).await?;
@@ -100,18 +101,21 @@ async fn repair(client: &mut Client, context: &Context, locked: bool) -> Result<
 }
 
 /// Runs what is due, and answers with the number of runs.
-async fn run_hooks(link: &Link<'_>, context: &Context) -> Result<usize> {
+async fn run_hooks(link: &Link<'_>, context: &Context) -> Result<Option<usize>> {
     let mut all = BTreeSet::new();
     loop {
         let renewals = link.renewals();
         let params = UpHooksParams { workspace: context.workspace().to_string() };
         let StartedHooks { runs, notes } = link.ask::<HooksUp>(params).await?;
         notes.iter().for_each(|note| context.printer.note(note));
-        follow(link, context.workspace(), &runs, context.printer, Sink::Notes).await?;
+        let followed = follow_or_leave(link, context.workspace(), &runs, context.printer, Sink::Notes).await?;
+        if followed.is_none() {
+            return Ok(None);
+        }
         all.extend(runs);
         // What had not begun in a daemon that ended is still due.
         if link.renewals() == renewals {
-            return Ok(all.len());
+            return Ok(Some(all.len()));
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::follow::follow;
 use super::render;
-use super::run::{show, sink};
+use super::run::{sink, tell};
 use super::target::Target;
 use crate::cli::context::{Context, Start};
 use crate::cli::exit::ExitStatus;
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         hooks = follow(&link, context.workspace(), &runs, context.printer, sink(context)) => hooks?,
         never = cancel_on_signal(&link, context, &runs) => match never {},
     };
-    let hooks = show(context, hooks, &runs, &args.target);
+    let hooks = tell(context, hooks, &runs, &args.target);
     Ok(render::child_status(&hooks, &runs))
 }
 

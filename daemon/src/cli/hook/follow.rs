@@ -12,6 +12,7 @@ use burrow_protocol::hooks::{AwaitHooksParams, HookStatus, ListRunsParams, LogPi
 use burrow_protocol::methods::{HooksAwait, HooksReadLog, HooksRuns};
 use camino::Utf8Path;
 
+use crate::cli::exit::interrupted;
 use crate::cli::link::Link;
 use crate::cli::log_lines::{LineStyle, Lines, Sink, WAIT_MS};
 use crate::cli::printer::{self, Printer};
@@ -37,6 +38,32 @@ pub(crate) async fn follow(
     }
     let now = AwaitHooksParams { workspace: workspace.to_string(), hook: None, timeout_ms: Some(0) };
     Ok(link.ask::<HooksAwait>(now).await?.hooks)
+}
+
+/// Prints as [`follow`] does; at Ctrl-C it says that the hooks go on without it, and answers with nothing.
+pub(crate) async fn follow_or_leave(
+    link: &Link<'_>,
+    workspace: &Utf8Path,
+    runs: &[String],
+    printer: Printer,
+    sink: Sink,
+) -> Result<Option<Vec<HookStatus>>, ClientError> {
+    tokio::select! {
+        hooks = follow(link, workspace, runs, printer, sink) => hooks.map(Some),
+        () = interrupted() => {
+            printer.note(&goes_on(runs));
+            Ok(None)
+        }
+    }
+}
+
+fn goes_on(runs: &[String]) -> String {
+    let mut hooks: Vec<_> = runs.iter().filter_map(|run| run.split_once('-')).map(|(_, hook)| hook).collect();
+    hooks.dedup();
+    match hooks.as_slice() {
+        [hook] => format!("{hook} goes on: `burrow hook cancel {hook}` ends it"),
+        _ => "the hooks go on: see `burrow hook list`; `burrow hook cancel HOOK` ends one".to_owned(),
+    }
 }
 
 /// Prints the output of one run until it has ended; with `until_ready` a service that is ready is followed no further.

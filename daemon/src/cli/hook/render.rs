@@ -101,7 +101,7 @@ pub(crate) fn attention<'a>(hooks: impl IntoIterator<Item = &'a HookStatus>) -> 
     if attention { ExitStatus::Attention } else { ExitStatus::Success }
 }
 
-/// The exit code of the first command of `runs` that did not succeed.
+/// The exit code of the first command of `runs` that did not succeed; one that ended tells more than one that was held back.
 pub(crate) fn child_status(hooks: &[HookStatus], runs: &[String]) -> ExitStatus {
     let commands = hooks.iter().flat_map(|hook| &hook.commands);
     let mut of_runs =
@@ -110,11 +110,9 @@ pub(crate) fn child_status(hooks: &[HookStatus], runs: &[String]) -> ExitStatus 
         // It was queued, and something before it did not succeed.
         return ExitStatus::Attention;
     }
-    of_runs
-        .filter(|command| !command.optional)
-        .map(command_status)
-        .find(|status| *status != ExitStatus::Success)
-        .unwrap_or(ExitStatus::Success)
+    let bad = of_runs.filter(|command| !command.optional).map(command_status).filter(|it| *it != ExitStatus::Success);
+    // Of two that are equal the first is taken.
+    bad.min_by_key(|status| *status == ExitStatus::Attention).unwrap_or(ExitStatus::Success)
 }
 
 fn command_status(command: &CommandStatus) -> ExitStatus {
@@ -245,6 +243,11 @@ mod tests {
                 vec![command("a", HookState::Succeeded), failed(Some(2), None)],
                 ExitStatus::Child(2),
                 "the first that failed",
+            ),
+            (
+                vec![command("a", HookState::Blocked), failed(Some(2), None), failed(Some(4), None)],
+                ExitStatus::Child(2),
+                "what it waits for stands after it in the file",
             ),
             (
                 vec![CommandStatus { optional: true, ..failed(Some(2), None) }, command("b", HookState::Succeeded)],

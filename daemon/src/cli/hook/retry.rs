@@ -4,7 +4,7 @@ use anyhow::Result;
 use burrow_protocol::hooks::{HookState, HookStatus, RetryHookParams, StartedHooks};
 use burrow_protocol::methods::HooksRetry;
 
-use super::follow::follow;
+use super::follow::follow_or_leave;
 use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
@@ -27,7 +27,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
 
     let printer = context.printer;
     notes.iter().for_each(|note| printer.note(note));
-    let hooks = follow(&link, context.workspace(), &runs, printer, Sink::Notes).await?;
+    let Some(hooks) = follow_or_leave(&link, context.workspace(), &runs, printer, Sink::Notes).await? else {
+        return Ok(ExitStatus::Interrupted);
+    };
     let is_target = |hook: &&HookStatus| match &args.target {
         Some(target) => hook.name == target.hook,
         None => hook.run_id.as_ref().is_some_and(|run| runs.contains(run)),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use burrow_protocol::hooks::{HookOrigin, HookStatus, RunHookParams, StartedHooks};
 use burrow_protocol::methods::HooksRun;
 
-use super::follow::follow;
+use super::follow::follow_or_leave;
 use super::render;
 use super::target::Target;
 use crate::cli::context::{Context, Start};
@@ -45,26 +45,27 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
         return Ok(ExitStatus::Success);
     }
     let sink = sink(context);
-    let mut hooks = follow(&link, context.workspace(), &runs, context.printer, sink).await?;
+    let mut followed = follow_or_leave(&link, context.workspace(), &runs, context.printer, sink).await?;
     // What had not begun in a daemon that ended is known to nobody but us.
     let mut renewals = 0;
-    while link.renewals() > renewals {
+    while followed.is_some() && link.renewals() > renewals {
         renewals = link.renewals();
         let rest = link.ask::<HooksRun>(RunHookParams { again: false, ..params.clone() }).await?.runs;
-        hooks = follow(&link, context.workspace(), &rest, context.printer, sink).await?;
+        followed = follow_or_leave(&link, context.workspace(), &rest, context.printer, sink).await?;
         runs.extend(rest);
     }
-    let hooks = show(context, hooks, &runs, &args.target);
+    let Some(hooks) = followed else { return Ok(ExitStatus::Interrupted) };
+    let hooks = tell(context, hooks, &runs, &args.target);
     Ok(if runs.is_empty() { render::attention(&hooks) } else { render::child_status(&hooks, &runs) })
 }
 
-/// Where the output goes of a hook that stands for its caller's command.
+/// Where the output of what is run goes.
 pub(super) const fn sink(context: &Context) -> Sink {
     if context.printer.is_json() { Sink::Notes } else { Sink::Streams }
 }
 
-/// Tells how the hooks of `target` stand after `runs`; these are the answer.
-pub(super) fn show(context: &Context, mut hooks: Vec<HookStatus>, runs: &[String], target: &Target) -> Vec<HookStatus> {
+/// Tells how those of `hooks` stand that are of `target`, after `runs`; these are the answer.
+pub(super) fn tell(context: &Context, mut hooks: Vec<HookStatus>, runs: &[String], target: &Target) -> Vec<HookStatus> {
     let printer = context.printer;
     hooks.retain(|hook| hook.name == target.hook);
     if printer.is_json() {

@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use crate::cli::exit::interrupted;
 use crate::cli::printer::Printer;
 use crate::client::{Client, ClientError, Notification};
 
@@ -25,13 +26,7 @@ pub(crate) async fn run_operation(
     let mut screen = Screen::new(printer);
     let operation = started.operation;
     let params = AwaitOperationParams { workspace: workspace.to_string(), operation: operation.clone() };
-    let cancelled = async {
-        // Where Ctrl-C cannot be heard it ends this process, as it does by default.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let result = client.call_while::<ToolchainAwait, ToolchainCancel>(params.clone(), cancelled, params, |told| {
+    let result = client.call_while::<ToolchainAwait, ToolchainCancel>(params.clone(), interrupted(), params, |told| {
         if let Some(line) = line_of(told, &operation) {
             screen.show(line);
         }
