@@ -1,14 +1,15 @@
 //! The environment of a command: one layer over the other. Pure.
 //!
-//! What the user's shell sets < the caller's < `remoteEnv` < what the command sets itself; `null` unsets. It goes to the shim
-//! and nowhere else: no layer of it is ever written down.
+//! What the user's shell sets < the caller's < `remoteEnv` < what the command sets itself; `null` unsets. Where `remoteEnv`
+//! takes a value from the host, which a Dev Containers tool alone can do, what that tool gave the caller stays. It goes to
+//! the shim and nowhere else: no layer of it is ever written down.
 
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
 use super::launch::Place;
-use crate::workspace::files::substitute::{SubstituteError, substitute};
+use crate::workspace::files::substitute::{SubstituteError, is_known_on_the_host_alone, substitute};
 
 /// A variable that keeps git from waiting for an answer that nobody can give.
 const GIT_PROMPT: &str = "GIT_TERMINAL_PROMPT";
@@ -27,7 +28,11 @@ pub(crate) fn merge(
     if !tty {
         env.entry(GIT_PROMPT.to_owned()).or_insert_with(|| "0".to_owned());
     }
-    for layer in [&place.settings.devcontainer.remote_env, own] {
+    let has_it_already = |name: &String, value: &Option<String>| {
+        caller.contains_key(name) && value.as_deref().is_some_and(is_known_on_the_host_alone)
+    };
+    let remote = place.settings.devcontainer.remote_env.iter().filter(|(name, value)| !has_it_already(name, value));
+    for layer in [remote.collect::<Vec<_>>(), own.iter().collect()] {
         let below = env.clone();
         for (name, value) in layer {
             match value {
@@ -92,6 +97,27 @@ mod tests {
             ("GIT_TERMINAL_PROMPT", "0"),
         ]);
         assert_eq!(merge(&place, &caller, &own, false), Ok(expected));
+    }
+
+    #[test]
+    fn what_comes_from_the_host_is_left_as_the_caller_has_it() {
+        for (value, caller, expected, why) in [
+            ("${localEnv:TOKEN}", Some("real"), "real", "a tool has put it there"),
+            ("${localEnv:TOKEN}", None, "", "nobody knows it"),
+            ("${localEnv:TOKEN}", Some(""), "", "the host has none"),
+            ("${localEnv:TOKEN:none}", Some("real"), "none", "a default is known"),
+            ("a ${env:TOKEN} b", Some("a real b"), "a real b", "its other name, within a text"),
+            ("${containerEnv:TOKEN}+", Some("real"), "real+", "the container's is known"),
+            ("${localEnv:TOKEN", Some("real"), "${localEnv:TOKEN", "it is no variable"),
+        ] {
+            let mut settings = Settings::default();
+            settings.devcontainer.remote_env = layer(&[("TOKEN", Some(value))]);
+            let caller = caller.map(|value| ("TOKEN".to_owned(), value.to_owned())).into_iter().collect();
+            let (none, own) = (BTreeMap::new(), IndexMap::new());
+            let place = Place { workspace: "/w".into(), container_id: "c", settings: &settings, probed: &none };
+            let merged = merge(&place, &caller, &own, true).unwrap();
+            assert_eq!(merged.get("TOKEN").map(String::as_str), Some(expected), "{why}");
+        }
     }
 
     #[test]

@@ -252,7 +252,12 @@ impl Reader<'_> {
     }
 
     fn devcontainer(&mut self, root: &Node<'_>) {
-        self.settings.devcontainer.remote_env = self.take(root, "remoteEnv", Node::decode_map).unwrap_or_default();
+        for (name, node) in self.take(root, "remoteEnv", Node::entries).unwrap_or_default() {
+            match node.decode() {
+                Ok(value) => drop(self.settings.devcontainer.remote_env.insert(name.to_owned(), value)),
+                Err(fault) => self.tell(&fault),
+            }
+        }
         self.settings.devcontainer.remote_user = self.take(root, "remoteUser", Node::decode);
         self.settings.devcontainer.service = self.take(root, "service", Node::decode);
         self.settings.devcontainer.container_user = self.take(root, "containerUser", Node::decode);
@@ -333,6 +338,15 @@ mod tests {
         assert_eq!(settings.stages.iter().map(names).collect::<Vec<_>>(), [vec!["b", "a"], vec![""]]);
         assert_eq!(settings.devcontainer.remote_env["B"], None, "null unsets");
         assert_eq!(settings.burrow.secrets, ["TOKEN"]);
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_costs_no_other() {
+        let settings = read("{\"remoteEnv\": {\"A\": 1, \"B\": \"b\", \"C\": null}}");
+        let [problem] = settings.problems.as_slice() else { panic!("one problem: {:?}", settings.problems) };
+        assert!(problem.message.starts_with("devcontainer.json:1:21: `remoteEnv.A`: "), "{}", problem.message);
+        let variables: Vec<_> = settings.devcontainer.remote_env.into_iter().collect();
+        assert_eq!(variables, [("B".to_owned(), Some("b".to_owned())), ("C".to_owned(), None)]);
     }
 
     #[test]

@@ -151,10 +151,16 @@ impl<'d> Node<'d> {
     /// # Errors
     /// [`Fault`].
     pub fn decode_map<T: DeserializeOwned, M: FromIterator<(String, T)>>(&self) -> Result<M, Fault> {
+        self.entries()?.into_iter().map(|(name, node)| Ok((name.to_owned(), node.decode()?))).collect()
+    }
+
+    /// All properties as they stand in the file, `null` ones too.
+    ///
+    /// # Errors
+    /// [`Fault`] where it is no object.
+    pub fn entries(&self) -> Result<Vec<(&'d str, Self)>, Fault> {
         let object = self.value.as_object().ok_or_else(|| self.fault("an object is wanted here"))?;
-        let entry =
-            |property: &'d ObjectProp<'d>| Ok((property.name.as_str().to_owned(), self.child(property).decode()?));
-        object.properties.iter().map(entry).collect()
+        Ok(object.properties.iter().map(|property| (property.name.as_str(), self.child(property))).collect())
     }
 
     /// Something that is wrong with this value.

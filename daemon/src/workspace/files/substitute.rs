@@ -49,6 +49,15 @@ pub fn substitute(text: &str, context: &Substitution<'_>) -> Result<String, Subs
     Ok(result)
 }
 
+/// Whether `text` has a `${localEnv:NAME}` without a default: what that stands for is known on the host alone.
+#[must_use]
+pub fn is_known_on_the_host_alone(text: &str) -> bool {
+    text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).any(|(variable, _)| {
+        let mut parts = variable.split(':');
+        matches!(parts.next(), Some("localEnv" | "env")) && parts.next().is_some() && parts.next().is_none()
+    })
+}
+
 enum Value<'a> {
     Text(&'a str),
     Unknown,
