@@ -51,6 +51,18 @@ fn a_shell_that_never_answers_holds_up_no_hook_for_good() {
     assert!(told.ends_with("`/bin/sh -lc` did not end within 10 s"), "{told}");
 }
 
+/// A shell that failed for a reason outside its files is asked again by whoever asks for the hook again.
+#[test]
+fn a_shell_that_failed_is_asked_again_with_the_hook() {
+    for again in [&["hook", "retry", "postCreate"][..], &["hook", "run", "postCreate", "--again"]] {
+        let sandbox = sandbox().hook("postCreate", "test -n \"$SHELLS\"");
+        sandbox.change("../home/.profile", "test -e \"$HOME/repaired\" || exit 3; export SHELLS=shell\n");
+        sandbox.burrow(["up"]).exits(3);
+        sandbox.change("../home/repaired", "");
+        sandbox.burrow(again.iter().copied()).exits(0);
+    }
+}
+
 #[test]
 fn hooks_run_in_the_folder_that_the_file_names() {
     let folder = "${containerWorkspaceFolder}/service";

@@ -89,6 +89,8 @@ pub enum HookError {
     Misunderstood {
         /// The hook.
         name: String,
+        /// The code of what is wrong.
+        code: ErrorCode,
         /// What is wrong in the file, with its place.
         problem: String,
     },
@@ -121,7 +123,7 @@ impl Coded for HookError {
             Self::NotWritten { source, .. } | Self::Unreadable { source } => source.code(),
             Self::Runs { .. } => ErrorCode::StateUnwritable,
             Self::Log { source, .. } | Self::Terminal { source, .. } => source.code(),
-            Self::Misunderstood { .. } => ErrorCode::ConfigValue,
+            Self::Misunderstood { code, .. } => *code,
             Self::WaitsForItself { .. } => ErrorCode::WaitsForItself,
             Self::NotOurs { .. } | Self::Untrusted { .. } => ErrorCode::BadRequest,
             Self::Stopping => ErrorCode::DaemonUnreachable,

@@ -4,7 +4,8 @@
 //! started lacks it. State: the last answer, with what it came from; it counts while the shell and its start-up files stay
 //! as they are. A daemon lives for one start of the container at most.
 //!
-//! Invariants: one shell at a time; a shell that does not answer is not asked again until its files change.
+//! Invariants: one shell at a time; a shell that does not answer is not asked again until its files change, or somebody asks
+//! for the same work again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +70,7 @@ pub(crate) struct Probe {
 struct Cached {
     key: Key,
     env: Arc<BTreeMap<String, String>>,
+    answered: bool,
 }
 
 /// What an answer came from.
@@ -99,7 +101,9 @@ impl Probe {
         let of = base.clone();
         // Where the runtime is being torn down nothing is run any more.
         let Ok(key) = tokio::task::spawn_blocking(move || key(kind, &of)).await else { return Arc::default() };
-        if let Some(cached) = cached.as_ref().filter(|cached| cached.key == key) {
+        // A failure counts as long as it is told.
+        let counts = |cached: &&Cached| cached.key == key && (cached.answered || self.trouble().is_some());
+        if let Some(cached) = cached.as_ref().filter(counts) {
             return Arc::clone(&cached.env);
         }
         let answer = ask(&key.shell, flags, base, slow).await;
@@ -108,9 +112,15 @@ impl Probe {
             tracing::warn!(shell = key.shell, why = reason.message, "hooks run without the environment of the shell");
         }
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        let answered = answer.is_ok();
         let env = Arc::new(answer.unwrap_or_default());
-        *cached = Some(Cached { key, env: Arc::clone(&env) });
+        *cached = Some(Cached { key, env: Arc::clone(&env), answered });
         env
+    }
+
+    /// Lets a shell that did not answer be asked again: why it did not need not stand in its files.
+    pub(crate) fn forget_failure(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Why the shell did not answer.
@@ -274,6 +284,33 @@ mod tests {
             }
             assert_eq!(*probe.environment(UserEnvProbe::None, &env, |_| {}).await, BTreeMap::new(), "none asks nobody");
             assert_eq!((asked(), probe.trouble()), (4, None));
+        });
+    }
+
+    #[test]
+    fn a_shell_that_did_not_answer_is_asked_again_on_request() {
+        let (folder, env) = home("echo x >> \"$HOME/asked\"; test -e \"$HOME/mended\" || exit 3; export A=1\n");
+        let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap().lines().count();
+        block_on(async {
+            let probe = Probe::default();
+            for (forget, mend, expected, why) in [
+                (false, false, (1, None), "it fails"),
+                (false, false, (1, None), "a hook after that does not wait for it"),
+                (true, false, (2, None), "somebody asks again"),
+                (false, true, (2, None), "what has changed is not seen"),
+                (true, true, (3, Some("1")), "until somebody asks again"),
+                (true, true, (3, Some("1")), "an answer lasts"),
+            ] {
+                if mend {
+                    crate::durable::replace(folder.path().join("mended").to_str().unwrap().into(), b"").unwrap();
+                }
+                if forget {
+                    probe.forget_failure();
+                }
+                let probed = probe.environment(UserEnvProbe::LoginShell, &env, |_| {}).await;
+                assert_eq!((asked(), probed.get("A").map(String::as_str)), expected, "{why}");
+                assert_eq!(probe.trouble().is_none(), expected.1.is_some(), "{why}");
+            }
         });
     }
 

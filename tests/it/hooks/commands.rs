@@ -244,7 +244,7 @@ fn mistake_in_a_command_is_told_with_its_place() {
     sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells(told).tells("BUR203");
     assert_eq!((sandbox.read("c"), sandbox.read("started")), (None, None));
     let sandbox = sandbox.write(".devcontainer/devcontainer.json", "{\"postCreateCommand\": }");
-    sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells("devcontainer.json:1:2");
+    sandbox.burrow(["hook", "run", "postCreate"]).exits(1).tells("devcontainer.json:1:2").tells("BUR202");
 }
 
 /// A retry without what the failed run had says what it lacks; values are nowhere on disk.
@@ -276,7 +276,7 @@ fn await_tells_by_its_exit_code() {
     sandbox.burrow(["hook", "await", "postStart", "--timeout", "soon"]).exits(2);
     // What cannot be read never ran: nobody who waits for it may go on.
     sandbox.change(".devcontainer/devcontainer.json", "{ broken");
-    sandbox.burrow(["hook", "await", "onCreate"]).exits(1).tells("[BUR203");
+    sandbox.burrow(["hook", "await", "onCreate"]).exits(1).tells("[BUR202");
 }
 
 /// A hook that cannot be understood has not been done: it holds back what comes after it until its mistake is mended.

@@ -35,6 +35,9 @@ impl Engine {
             HookRequest::Run { what, again, origin, caller, reply } => {
                 self.look_for_a_tool(&caller).await;
                 let run = if again { Machine::run_again } else { Machine::run };
+                if again {
+                    self.probe.forget_failure();
+                }
                 let understood = self.check_understood(what.hook);
                 let runs = understood.and_then(|()| run(&mut self.machine, &what, origin, &caller));
                 self.answer(runs, &caller, reply);
@@ -56,6 +59,7 @@ impl Engine {
                 }
             }
             HookRequest::Retry { what, caller, reply } => {
+                self.probe.forget_failure();
                 let understood = what.as_ref().map_or(Ok(()), |what| self.check_understood(what.hook));
                 let runs = understood.and_then(|()| self.machine.retry(what.as_ref(), &caller));
                 self.answer(runs, &caller, reply);
@@ -171,7 +175,11 @@ impl Engine {
         let ours = |origin| !is_external(hook, origin, self.machine.runner());
         let mut unknown = settings.hooks_unknown.iter().filter(|((name, origin), _)| *name == hook && ours(*origin));
         match unknown.next().map(|(_, problem)| problem).or(broken) {
-            Some(problem) => Err(HookError::Misunderstood { name: hook.to_string(), problem: problem.message.clone() }),
+            Some(problem) => Err(HookError::Misunderstood {
+                name: hook.to_string(),
+                code: problem.code,
+                problem: problem.message.clone(),
+            }),
             None => Ok(()),
         }
     }
