@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use burrow::durable::{self, StateLayout};
-use burrow_protocol::hooks::HookState;
+use burrow_protocol::hooks::{HookState, HookStatus};
 use burrow_protocol::model::WorkspaceState;
 use serde_json::json;
 
@@ -42,6 +42,35 @@ fn disk_fails_at_any_write_of_the_hooks() {
 fn run_that_could_not_be_recorded_is_taken_back() {
     let write = Write::new("state/workspaces/KEY/ledger.jsonl", "fdatasync", 1);
     assert!(survives(&write, Fault::Error("EIO")), "the daemon syncs its ledger");
+}
+
+/// A run that is refused, as it could not be recorded, leaves on record what came before it: what is done stays done, and
+/// what failed stays failed.
+#[test]
+fn refused_run_leaves_what_is_on_record() {
+    for (command, code, state) in
+        [("echo x >> ran", 0, HookState::Succeeded), ("echo x >> ran; exit 7", 7, HookState::Failed)]
+    {
+        let sandbox = Sandbox::bare().hook("postCreate", command);
+        sandbox.burrow(["hook", "run", "postCreate"]).exits(code);
+        sandbox.burrow(["stop"]).exits(0);
+        let write = Write::new("state/workspaces/KEY/ledger.jsonl", "fdatasync", 1);
+        let daemon = traced_daemon(&sandbox, &write.injection(Fault::Error("EIO"), sandbox.root(), &key(&sandbox)));
+        sandbox.burrow(["hook", "run", "postCreate", "--again"]).exits(1).tells("BUR305");
+        let trace = std::fs::read_to_string(sandbox.root().join("trace")).unwrap();
+        assert!(trace.contains("(INJECTED)"), "{trace}");
+        for restarted in [false, true] {
+            if restarted {
+                sandbox.burrow(["restart"]).exits(0);
+            }
+            let hooks: Vec<HookStatus> = sandbox.burrow(["hook", "list", "--json"]).parse();
+            assert_eq!((hooks[0].state, hooks[0].attempt), (state, 1), "restarted: {restarted}");
+        }
+        sandbox.burrow(["up"]);
+        assert_eq!(sandbox.read("ran").as_deref(), Some("x\n"), "it ran once");
+        sandbox.burrow(["stop"]).exits(0);
+        drop(daemon);
+    }
 }
 
 /// A ledger most of whose lines no longer count is rewritten while the daemon runs. Killed at that, or without room for it,

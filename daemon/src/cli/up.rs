@@ -100,7 +100,7 @@ async fn repair(client: &mut Client, context: &Context, locked: bool) -> Result<
     }
 }
 
-/// Runs what is due, and answers with the number of runs.
+/// Runs what is due, and answers with the number of runs; with none where Ctrl-C came before their end.
 async fn run_hooks(link: &Link<'_>, context: &Context) -> Result<Option<usize>> {
     let mut all = BTreeSet::new();
     loop {

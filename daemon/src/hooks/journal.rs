@@ -63,20 +63,28 @@ impl Journal {
     /// # Errors
     /// [`DurableError::Write`]: then it must not start, and there is nothing left of it.
     pub(crate) fn begin(&self, run: RunId, lines: &[Line]) -> Result<(), DurableError> {
-        self.record(lines).inspect_err(|_| self.take_back(run, lines))
+        let before = self.without(lines);
+        self.record(lines).inspect_err(|_| self.take_back(run, &before))
     }
 
-    /// Takes back what could not be synced: else the next daemon would take a run for lost that never started.
-    fn take_back(&self, run: RunId, lines: &[Line]) {
-        let never_started = |line: &Line| match line {
+    /// What undoes `lines`, which speak of a run that is about to begin: what the ledger says before they are in it.
+    fn without(&self, lines: &[Line]) -> Vec<Line> {
+        let ledger = self.ledger();
+        let undo = |line: &Line| match line {
             Line::Command(entry) => {
-                Line::Command(Box::new(Entry { fate: Fate::NeverStarted, ..entry.as_ref().clone() }))
+                let never_started = || Entry { fate: Fate::NeverStarted, ..entry.as_ref().clone() };
+                Line::Command(Box::new(ledger.written().get(&entry.key).cloned().unwrap_or_else(never_started)))
             }
             Line::Windows { windows } => Line::Windows { windows: windows.still_wanted() },
             Line::Tool { .. } => line.clone(),
         };
-        let lines: Vec<_> = lines.iter().map(never_started).collect();
-        if let Err(error) = self.ledger().append(&lines) {
+        lines.iter().map(undo).collect()
+    }
+
+    /// Takes back what could not be synced: else the next daemon would take a run for lost that never started, and what is
+    /// done for due.
+    fn take_back(&self, run: RunId, before: &[Line]) {
+        if let Err(error) = self.ledger().append(before) {
             tracing::warn!(%run, %error, "could not take back a run that did not start");
         }
         self.runs.discard(run);
@@ -90,7 +98,8 @@ impl Journal {
         let Some(record) = &settle.record else { return self.ledger().append(&settle.lines) };
         self.runs.write(record)?;
         self.record(&settle.lines)?;
-        self.runs.prune(in_flight);
+        let kept = self.ledger().open_runs().chain(in_flight.iter().copied()).collect();
+        self.runs.prune(&kept);
         self.ledger().compact();
         Ok(())
     }

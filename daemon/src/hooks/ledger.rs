@@ -256,6 +256,17 @@ impl Ledger {
         result
     }
 
+    /// The runs whose commands, of this container or this start of it, did not succeed: somebody is still to look at them.
+    pub(crate) fn open_runs(&self) -> impl Iterator<Item = RunId> {
+        let is_current = |entry: &&Entry| entry.key.scope == scope(&self.container, entry.key.hook);
+        self.written.iter().filter(|entry| entry.fate.is_bad()).filter(is_current).filter_map(|entry| entry.run)
+    }
+
+    /// What the file says.
+    pub(crate) const fn written(&self) -> &Entries {
+        &self.written
+    }
+
     /// Returns once all that was appended is on disk.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The runs on disk: `runs/<number>-<hook>/record.json`, and beside it one folder a command.
 //!
 //! Invariants: the record is the daemon's alone, a command's folder its shim's alone; the newest runs are kept, and every
-//! one that is still running. All methods that touch the disk block.
+//! one that is still running or that somebody is still to look at. All methods that touch the disk block.
 
 use std::collections::BTreeSet;
 
@@ -127,14 +127,14 @@ impl Runs {
         Ok(runs)
     }
 
-    /// Removes the oldest runs beyond those that are kept, none of `in_flight` among them.
-    pub(crate) fn prune(&self, in_flight: &BTreeSet<RunId>) {
+    /// Removes the oldest runs beyond the number that is kept, none of `kept` among them.
+    pub(crate) fn prune(&self, kept: &BTreeSet<RunId>) {
         let runs = match self.list() {
             Ok(runs) => runs,
             Err(error) => return tracing::warn!(%error, "left old runs"),
         };
         let surplus = runs.len().saturating_sub(KEPT);
-        for run in runs.into_iter().take(surplus).filter(|run| !in_flight.contains(run)) {
+        for run in runs.into_iter().take(surplus).filter(|run| !kept.contains(run)) {
             self.discard(run);
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_runs_are_kept_and_every_one_in_flight() {
+    fn the_newest_runs_are_kept_and_those_that_must_be() {
         let (_keep, runs) = runs();
         let count = u32::try_from(KEPT).unwrap() + 3;
         for number in 1..=count {

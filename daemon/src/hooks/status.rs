@@ -17,7 +17,8 @@ const RESTARTS_TOLD: u32 = 4;
 /// Everything there is to show; `trouble` is what kept a run from being written down.
 pub(crate) fn part(machine: &Machine, trouble: Option<&Reason>) -> HooksPart {
     let rows = machine.rows();
-    let mut reasons: Vec<_> = trouble.into_iter().cloned().chain(rows.iter().filter_map(reason)).collect();
+    let mut reasons: Vec<_> =
+        trouble.into_iter().cloned().chain(rows.iter().filter_map(|row| reason(row, &rows))).collect();
     let unclear = machine.runner() == Runner::Unclear && rows.iter().any(|row| row.state() == HookState::External);
     if unclear {
         reasons.push(unclear_runner());
@@ -121,8 +122,8 @@ fn told(entry: &Entry) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What needs attention about one hook.
-fn reason(row: &Row) -> Option<Reason> {
+/// What needs attention about one hook, among all of them.
+fn reason(row: &Row, rows: &[Row]) -> Option<Reason> {
     let bad = row.commands.iter().find(|command| command.is_bad() && !command.optional && !is_about_to_run(command));
     let Some(bad) = bad else { return row.commands.iter().find_map(|command| keeps_ending(row, command)) };
     let name = full_name(row.hook, &bad.name);
@@ -132,11 +133,21 @@ fn reason(row: &Row) -> Option<Reason> {
         HookOrigin::Burrow | HookOrigin::Devcontainer => format!("`burrow hook retry {name}`"),
         HookOrigin::Exec => format!("`burrow hook exec {name} -- ...`"),
     };
+    let log = match run(bad).filter(|run| newest_run(rows, row.hook, &bad.name) != Some(*run)) {
+        Some(run) => format!("`burrow hook log {name} --run {run}`"),
+        None => format!("`burrow hook log {name}`"),
+    };
     Some(Reason {
         code: Some(code.code().to_owned()),
         message: format!("{name} did not succeed: {why}"),
-        hint: Some(format!("see `burrow hook log {name}`, then {again} or `burrow hook skip {name}`")),
+        hint: Some(format!("see {log}, then {again} or `burrow hook skip {name}`")),
     })
+}
+
+/// The run that `burrow hook log` shows where none is named: of a hook as a whole that of any command, wherever it stands.
+fn newest_run(rows: &[Row], hook: HookName, command: &str) -> Option<RunId> {
+    let of_hook = rows.iter().filter(|row| row.hook == hook).flat_map(|row| &row.commands);
+    of_hook.filter(|it| command.is_empty() || it.name == command).filter_map(run).max()
 }
 
 /// It is edited, and due again.

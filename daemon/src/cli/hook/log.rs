@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 use burrow_protocol::error::{ErrorCode, ErrorData};
-use burrow_protocol::hooks::{CommandStanding, HookState, ListRunsParams, LogRead, RunSummary};
-use burrow_protocol::methods::HooksRuns;
+use burrow_protocol::hooks::{
+    AwaitHooksParams, CommandStanding, CommandStatus, HookState, HookStatus, ListRunsParams, LogRead, RunSummary,
+};
+use burrow_protocol::methods::{HooksAwait, HooksRuns};
 use jiff::Timestamp;
 
 use super::follow::{Tail, follow_run, lines_of};
@@ -14,6 +16,7 @@ use crate::cli::context::{Context, Start};
 use crate::cli::exit::{ExitStatus, Told};
 use crate::cli::link::Link;
 use crate::cli::log_lines::{LineStyle, Lines, Sink};
+use crate::cli::status::word_of;
 use crate::client::ClientError;
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +39,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let link = Link::open(context, Start::IfNeeded).await?;
     let params = ListRunsParams { workspace: context.workspace().to_string(), hook: Some(args.target.hook) };
     let listed = link.ask::<HooksRuns>(params).await?;
-    let run = choose(listed.runs, &args).ok_or_else(|| unknown(&args))?;
+    let Some(run) = choose(listed.runs, &args) else { return Err(unknown(&link, context, &args).await?.into()) };
     let style = LineStyle { printer: context.printer, sink: Sink::Streams, times: args.times };
     let not_run = not_run(&args, &run);
     if context.printer.is_json() {
@@ -65,12 +68,31 @@ fn choose(runs: Vec<RunSummary>, args: &Args) -> Option<RunSummary> {
     Some(run)
 }
 
-fn unknown(args: &Args) -> Told {
+/// Why there is no log of what is meant.
+async fn unknown(link: &Link<'_>, context: &Context, args: &Args) -> Result<Told> {
+    let now = AwaitHooksParams { workspace: context.workspace().to_string(), hook: None, timeout_ms: Some(0) };
+    let hooks = link.ask::<HooksAwait>(now).await?.hooks;
     let message = match &args.run {
         Some(run) => format!("{run} is no run of {} on record", args.target.hook),
-        None => format!("{} has not run", args.target),
+        None => without_log(&hooks, &args.target),
     };
-    Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".to_owned())))
+    Ok(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".to_owned()))))
+}
+
+/// What is to be said of a hook of which no run is on record: old ones are removed, and a tool has its own.
+fn without_log(hooks: &[HookStatus], target: &Target) -> String {
+    let is_meant = |name: &str| target.command.as_ref().is_none_or(|command| command == name);
+    let of_hook = hooks.iter().filter(|hook| hook.name == target.hook).flat_map(|hook| &hook.commands);
+    let meant: Vec<_> = of_hook.filter(|command| is_meant(&command.name)).collect();
+    let ran = |command: &&&CommandStatus| command.run_id.is_some() && command.state != HookState::Pending;
+    if let Some(command) = meant.iter().find(ran) {
+        let run = command.run_id.as_deref().unwrap_or_default();
+        return format!("{target} {}, and the log of {run} is no longer kept", word_of(&command.state));
+    }
+    match meant.iter().any(|command| command.state == HookState::External) {
+        true => format!("{target} is run by a Dev Containers tool, and its output is in that tool's log"),
+        false => format!("{target} has not run"),
+    }
 }
 
 /// A command that is a part of the run and has not begun in it: it has no output, and has not printed nothing either.
