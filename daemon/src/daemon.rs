@@ -29,9 +29,9 @@ use self::active_tools::ActiveTools;
 pub use self::error::{OpenError, StartError};
 use crate::config::Config;
 use crate::container;
-use crate::debug::{Debug, DebugContext, DlvSource, Rebuilder, Relays};
+use crate::debug::{Debug, DebugContext, DlvSource, Rebuilder, Relays, holder};
 use crate::durable::{self, DurableError, Lock, WorkspaceLayout};
-use crate::hooks::{Hooks, HooksContext};
+use crate::hooks::{Hooks, HooksContext, Ports, Server};
 use crate::model::{Model, WorkspacePublisher};
 use crate::reload::{GoSource, Reload, ReloadContext};
 use crate::rpc::Listener;
@@ -323,6 +323,14 @@ impl Core {
         }
     }
 
+    /// What the hooks are to know of ports.
+    fn ports(&self) -> Ports {
+        let foreign_listener = |port, own: &[u32]| {
+            holder::foreign_listener(port, own).map(|process| Server { pid: process.pid, name: process.name })
+        };
+        Ports { debug: self.config.ports.clone(), foreign_listener }
+    }
+
     fn open_blocking(self: &Arc<Self>, path: &Utf8Path) -> Result<Workspace, OpenError> {
         let real = path.canonicalize_utf8().ok().filter(|path| path.is_dir());
         let path = real.ok_or_else(|| {
@@ -344,7 +352,7 @@ impl Core {
             container: self.container.clone(),
             home: self.base_env.get("HOME").cloned(),
             settings: current.clone(),
-            debug_ports: self.config.ports.clone(),
+            ports: self.ports(),
             trust: trust.clone(),
             publisher: publisher.clone(),
         });

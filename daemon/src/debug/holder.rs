@@ -1,4 +1,5 @@
-//! Who has a port that Burrow could not take: a listener, or a connection that happens to go out from it.
+//! Who has a port that Burrow could not take, or that a service should have: a listener, or a connection that happens to go
+//! out from it.
 //!
 //! Invariants: nothing is guessed. A process is named where `/proc` shows its descriptors, else its uid is told.
 //! Not here: taking ports (`ports`).
@@ -35,6 +36,23 @@ pub fn find(ports: &[u16]) -> HashMap<u16, Holder> {
     let rows: Vec<_> = ports.iter().filter_map(|port| Some((*port, blocking_row(&rows, *port)?))).collect();
     let owners = socket_owners(&rows.iter().map(|(_, row)| row.inode).collect());
     rows.into_iter().map(|(port, row)| (port, describe(&row, owners.get(&row.inode)))).collect()
+}
+
+/// Who listens at `port` that is none of the processes `own`, nor below one; none where these do, or where it cannot be known:
+/// of another user's process, or of a port that is served from another network namespace. Walks all of `/proc`: not for a
+/// runtime's thread.
+#[must_use]
+pub fn foreign_listener(port: u16, own: &[u32]) -> Option<Process> {
+    let rows = super::tcp_table::read().ok()?;
+    let listens = |row: &&Row| row.state == TcpState::Listen && row.local.port() == port;
+    let inodes: HashSet<u64> = rows.iter().filter(listens).map(|row| row.inode).collect();
+    let below = own.iter().flat_map(|pid| super::process_tree::descendants(*pid));
+    if own.iter().copied().chain(below).flat_map(sockets_of).any(|inode| inodes.contains(&inode)) {
+        return None;
+    }
+    let owners = socket_owners(&inodes);
+    let all_known = inodes.iter().all(|inode| owners.contains_key(inode));
+    owners.into_values().next().filter(|_| all_known)
 }
 
 /// The processes that have the sockets with these inodes, as far as this user may look.
@@ -87,7 +105,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::super::tcp_table::{Row, TcpState};
-    use super::{Holder, Process, blocking_row, describe, find};
+    use super::{Holder, Process, blocking_row, describe, find, foreign_listener};
 
     fn row(state: TcpState, inode: u64) -> Row {
         let local = "10.0.0.2:40000".parse().expect("address");
@@ -120,6 +138,23 @@ mod tests {
         assert_eq!(blocking_row(&rows, 40000), Some(rows[2]));
         assert_eq!(blocking_row(&rows[..2], 40000), Some(rows[1]), "a live connection before one that is ending");
         assert_eq!(blocking_row(&rows, 40001), None);
+    }
+
+    #[test]
+    fn listener_is_foreign_unless_it_is_of_the_processes() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        let this = std::process::id();
+        assert_eq!(foreign_listener(port, &[this]), None, "it is ours");
+        let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+        assert_eq!(foreign_listener(port, &[parent]), None, "it is below one of ours");
+        assert_eq!(
+            foreign_listener(port, &[u32::MAX]).map(|process| process.pid),
+            Some(this),
+            "it is nobody's of ours"
+        );
+        drop(listener);
+        assert_eq!(foreign_listener(port, &[u32::MAX]), None, "nobody listens");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! Not here: what the end means for other commands (`machine`).
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use burrow_protocol::settings::ReadyCheck;
@@ -13,7 +12,7 @@ use super::command::Command;
 use super::fate::{Fate, leftovers};
 use super::launch::{self, Place};
 use super::machine::CommandEnd;
-use super::ready::{self, NotReady};
+use super::ready::{self, NotReady, Ports};
 use crate::coded::with_causes;
 use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec, Spare};
 use crate::workspace::files::substitute::SubstituteError;
@@ -92,7 +91,7 @@ struct Surroundings {
     folder: Utf8PathBuf,
     env: std::collections::BTreeMap<String, String>,
     cwd: Utf8PathBuf,
-    debug_ports: RangeInclusive<u16>,
+    ports: Ports,
 }
 
 impl Readiness {
@@ -104,11 +103,10 @@ impl Readiness {
         place: &Place<'_>,
         command: &Command,
         spec: &ShimSpec,
-        debug_ports: RangeInclusive<u16>,
+        ports: Ports,
     ) -> Result<Self, SubstituteError> {
         let check = command.ready.as_ref().map(|check| launch::ready_check(place, check, &spec.env)).transpose()?;
-        let service =
-            Surroundings { folder: spec.folder.clone(), env: spec.env.clone(), cwd: spec.cwd.clone(), debug_ports };
+        let service = Surroundings { folder: spec.folder.clone(), env: spec.env.clone(), cwd: spec.cwd.clone(), ports };
         Ok(Self { check, within: command.timeout, service })
     }
 
@@ -118,8 +116,8 @@ impl Readiness {
     /// Why it will not be found ready; nothing to say where its time is over.
     pub(crate) async fn wait(self, output: watch::Receiver<u64>) -> Result<(), Option<String>> {
         let Some(check) = self.check else { return Ok(()) };
-        let Surroundings { folder, env, cwd, debug_ports } = self.service;
-        let service = ready::Service { folder, output, env, cwd, debug_ports };
+        let Surroundings { folder, env, cwd, ports } = self.service;
+        let service = ready::Service { folder: folder.clone(), output, env, cwd, ports: ports.clone() };
         let waited = async {
             match ready::wait(&check, service).await {
                 // Its end tells the rest.
@@ -128,7 +126,10 @@ impl Readiness {
             }
         };
         match self.within {
-            Some(limit) => tokio::time::timeout(limit, waited).await.unwrap_or(Err(None)),
+            Some(limit) => match tokio::time::timeout(limit, waited).await {
+                Ok(result) => result,
+                Err(_) => Err(ready::obstacle(&check, &ports, &folder).await.map(|error| error.to_string())),
+            },
             None => waited.await,
         }
     }

@@ -32,7 +32,6 @@ mod probe; // what the user's shell sets
 mod ready; // whether a background service is ready
 mod terminal; // typing into a command
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +50,7 @@ pub use error::HookError;
 pub use log::LogPlace;
 use machine::Selection;
 use messages::{HookRequest, Reply, Started, Whereabouts};
+pub use ready::{Ports, Server};
 use record::RunId;
 use runs::Runs;
 
@@ -70,8 +70,8 @@ pub struct HooksContext {
     pub home: Option<String>,
     /// What is configured, as it changes.
     pub settings: watch::Receiver<Arc<Settings>>,
-    /// Ports that no ready check may dial.
-    pub debug_ports: RangeInclusive<u16>,
+    /// For the ready checks of services.
+    pub ports: Ports,
     /// Who has the workspace open.
     pub trust: Trust,
     /// Where the hooks are shown.

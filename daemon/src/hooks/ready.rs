@@ -1,8 +1,9 @@
 //! Whether a background service is ready: its output says so, its port is open, or a command of the user's succeeds.
 //!
 //! Invariants: what is looked at is the masked log, from its first byte on, so a daemon that takes a service over finds
-//! what was printed before; no debug port is ever dialled. Not here: how long a service may take, and what follows when
-//! it ends before it is ready (`engine`): whoever waits drops the future.
+//! what was printed before; no debug port is ever dialled; a port counts where the service listens, and not another process.
+//! Not here: how long a service may take, and what follows when it ends before it is ready (`engine`): whoever waits drops
+//! the future.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,14 +11,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use burrow_protocol::settings::{ReadyCheck, SingleCommand};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use regex_lite::Regex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::process::run::{self, CommandLine};
-use crate::process::{LogChunk, LogReader, ProcessError, Stream};
+use crate::process::{LogChunk, LogReader, ProcessError, Stream, sweep};
 
 /// What is read of a log at a time.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -41,8 +42,25 @@ pub(crate) struct Service {
     /// The environment and folder of a command that checks.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) cwd: Utf8PathBuf,
-    /// Ports that must not be dialled.
-    pub(crate) debug_ports: RangeInclusive<u16>,
+    pub(crate) ports: Ports,
+}
+
+/// What is to be known of ports.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Those that no ready check may dial.
+    pub debug: RangeInclusive<u16>,
+    /// Who listens at a port that is none of these processes, nor below one; none where that cannot be known. Blocks.
+    pub foreign_listener: fn(u16, &[u32]) -> Option<Server>,
+}
+
+/// A process that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its id.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
 }
 
 /// Why a service will never be found ready. To be read after "failed to".
@@ -56,6 +74,9 @@ pub(crate) enum NotReady {
     /// A connection that only looks would end the debug adapter behind it.
     #[error("look at port {port}: it is one of the debug ports")]
     DebugPort { port: u16 },
+    /// It is open, and somebody else's.
+    #[error("find its own server at port {port}: {holder} (process {pid}) listens there")]
+    ForeignPort { port: u16, holder: String, pid: u32 },
     #[error(transparent)]
     Log(#[from] ProcessError),
 }
@@ -64,9 +85,10 @@ pub(crate) enum NotReady {
 pub(crate) async fn wait(check: &ReadyCheck, service: Service) -> Result<(), NotReady> {
     match check {
         ReadyCheck::Log { log } => line_matches(log, service).await,
-        ReadyCheck::Port { port } if service.debug_ports.contains(port) => Err(NotReady::DebugPort { port: *port }),
+        ReadyCheck::Port { port } if service.ports.debug.contains(port) => Err(NotReady::DebugPort { port: *port }),
         ReadyCheck::Port { port } => {
-            until(|| is_open(*port)).await;
+            let is_foreign = async || foreign_listener(*port, &service.ports, &service.folder).await.is_some();
+            until(|| async { is_open(*port).await && !is_foreign().await }).await;
             Ok(())
         }
         ReadyCheck::Command { command } => {
@@ -75,6 +97,13 @@ pub(crate) async fn wait(check: &ReadyCheck, service: Service) -> Result<(), Not
             Ok(())
         }
     }
+}
+
+/// What keeps the service in `folder` from being found ready, where something else does than itself.
+pub(crate) async fn obstacle(check: &ReadyCheck, ports: &Ports, folder: &Utf8Path) -> Option<NotReady> {
+    let ReadyCheck::Port { port } = check else { return None };
+    let Server { pid, name } = foreign_listener(*port, ports, folder).await?;
+    Some(NotReady::ForeignPort { port: *port, holder: name, pid })
 }
 
 /// Tries again and again, ever more seldom.
@@ -97,6 +126,17 @@ async fn is_open(port: u16) -> bool {
         }
     }
     false
+}
+
+/// Who listens at `port` that is no process of the service; none where the service does, or where that cannot be known.
+async fn foreign_listener(port: u16, ports: &Ports, folder: &Utf8Path) -> Option<Server> {
+    let (folder, look) = (folder.to_owned(), ports.foreign_listener);
+    let work = move || {
+        // A service that has just ended has none: what listens is somebody else's.
+        let own: Vec<u32> = sweep::find(|run| run == folder).into_iter().map(|process| process.pid).collect();
+        look(port, &own)
+    };
+    tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
 /// A check that cannot even be started is one that has not succeeded: the service may be about to install it.
@@ -191,7 +231,8 @@ mod tests {
         let (sender, output) = watch::channel(0);
         let folder = Utf8PathBuf::from_path_buf(folder.to_owned()).unwrap();
         let env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into();
-        (sender, Service { cwd: folder.clone(), folder, output, env, debug_ports: 40000..=40010 })
+        let ports = Ports { debug: 40000..=40010, foreign_listener: |_, _| None };
+        (sender, Service { cwd: folder.clone(), folder, output, env, ports })
     }
 
     fn chunk(reads: &[(Stream, &str)]) -> LogChunk {

@@ -28,7 +28,7 @@ fn service(sandbox: &Sandbox) -> Result<CommandStatus, String> {
     Ok(find_hook(sandbox, HookName::PostStart)?.commands.swap_remove(0))
 }
 
-fn is_alive(pid: u32) -> bool {
+pub(super) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -190,6 +190,40 @@ fn service_that_does_not_become_ready() {
     assert_eq!((service.state, service.ready), (HookState::TimedOut, false));
     assert!(!is_alive(pids(&sandbox)[0]));
     assert_eq!(sandbox.read("seeded"), None);
+}
+
+/// A port where another process listens says nothing of a service.
+#[test]
+fn port_of_somebody_else_makes_no_service_ready() {
+    let foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hook_of = |run: &str, timeout: &str| {
+        let ready = json!({ "port": foreign.local_addr().unwrap().port() });
+        json!({"commands": {
+            "db": {"run": run, "background": true, "ready": ready, "timeout": timeout},
+            "seed": {"run": "touch seeded", "needs": ["db"]}
+        }})
+    };
+    let sandbox = sandbox().burrow_hook("postStart", hook_of("sleep 0.5; exit 1", "1m"));
+    up(&sandbox).exits(3);
+    let ended = service(&sandbox).unwrap();
+    assert_eq!((ended.state, ended.reason.as_deref()), (HookState::Failed, Some("exit code 1 before it was ready")));
+    let sandbox = sandbox.burrow_hook("postStart", hook_of(SERVE, "1s"));
+    sandbox.burrow(["hook", "retry", "postStart"]).exits(3);
+    let told = service(&sandbox).unwrap().reason.unwrap_or_default();
+    assert!(told.contains(&format!("(process {}) listens there", std::process::id())), "{told}");
+    assert_eq!(sandbox.read("seeded"), None);
+}
+
+/// A port is the service's own whatever process below it listens, also one without the mark of its run.
+#[test]
+fn port_of_the_service_makes_it_ready() {
+    let port = portpicker::pick_unused_port().unwrap();
+    let listen = format!("import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(300)");
+    let run = format!("env -i PATH=/usr/bin:/bin python3 -c \"{listen}\" & wait");
+    let db = json!({"run": run, "background": true, "ready": {"port": port}, "timeout": "1m"});
+    let sandbox = sandbox().burrow_hook("postStart", json!({"commands": {"db": db}}));
+    sandbox.burrow(["hook", "run", "postStart"]).exits(0);
+    assert!(service(&sandbox).unwrap().ready);
 }
 
 /// `hook cancel` ends a service for good, `hook retry` brings it back.

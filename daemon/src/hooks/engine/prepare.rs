@@ -2,7 +2,6 @@
 //!
 //! It goes on beside the loop: a slow shell holds up its own command alone.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
@@ -13,6 +12,7 @@ use crate::hooks::follower::Readiness;
 use crate::hooks::launch::{self, Place};
 use crate::hooks::machine::{Cause, Job};
 use crate::hooks::probe::Probe;
+use crate::hooks::ready::Ports;
 use crate::model::{ProgressStep, WorkspacePublisher};
 use crate::process::ShimSpec;
 use crate::workspace::files::devcontainer::Settings;
@@ -25,7 +25,7 @@ pub(super) struct Preparation {
     settings: Arc<Settings>,
     probe: Probe,
     publisher: WorkspacePublisher,
-    debug_ports: RangeInclusive<u16>,
+    ports: Ports,
     job: Arc<Job>,
     command: Command,
     folder: Utf8PathBuf,
@@ -47,7 +47,7 @@ impl Engine {
             settings: self.context.settings.borrow().clone(),
             probe: self.probe.clone(),
             publisher: self.context.publisher.clone(),
-            debug_ports: self.context.debug_ports.clone(),
+            ports: self.context.ports.clone(),
             job,
             command,
             folder,
@@ -76,7 +76,7 @@ impl Preparation {
         let workspace = launch::workspace_folder(&self.root, &self.container_id, settings, &job.caller.env);
         let place = Place { workspace: &workspace, container_id: &self.container_id, settings, probed: &probed };
         let spec = launch::spec(&place, job, command, self.folder.clone())?;
-        let readiness = self.is_checked.then(|| Readiness::of(&place, command, &spec, self.debug_ports.clone()));
+        let readiness = self.is_checked.then(|| Readiness::of(&place, command, &spec, self.ports.clone()));
         Ok((spec, readiness.transpose()?))
     }
 }
