@@ -1,6 +1,8 @@
 //! Lifecycle hooks through the real binary: once means once, a failure is seen and holds back, nothing is lost.
 
 mod commands; // named commands: order, failures, retries, timeouts
+mod logs; // which log is shown, and what is said where there is none
+mod lost; // commands whose shims died
 mod once; // what is done, over restarts and edits
 mod services; // background commands
 mod startup; // what a window starts by being there
@@ -285,26 +287,6 @@ fn daemon_killed_in_the_middle_of_a_hook() {
     }
 }
 
-/// A shim that dies leaves a hook of which nobody knows how it ended: it is told, and never run again by itself.
-#[test]
-fn shim_killed_in_the_middle_of_a_hook() {
-    let sandbox = sandbox().hook("postCreate", HELD);
-    let client = sandbox.spawn(["up"]);
-    wait_for_file(&sandbox, "runs");
-    let shims: Vec<_> =
-        sandbox.processes().into_iter().filter(|process| process.to_string().contains(" shim")).collect();
-    assert_eq!(shims.len(), 1, "one shim a command");
-    kill(shims[0].pid);
-    client.finish().exits(3);
-    sandbox.change("go", "");
-    let lost = wait_for_state(&sandbox, HookName::PostCreate, HookState::Interrupted);
-    assert_eq!(lost.reason.as_deref(), Some("its shim died, how it ended is not known"));
-    up(&sandbox).exits(3);
-    assert_eq!(sandbox.read("runs").as_deref(), Some("x\n"), "not run again by itself");
-    sandbox.burrow(["hook", "retry", "postCreate"]).exits(0);
-    assert_eq!(sandbox.read("runs").as_deref(), Some("x\nx\n"));
-}
-
 fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -341,6 +323,26 @@ fn interrupted_exec_ends_its_command() {
         end(&client);
         client.finish().exits(130).says("ending");
         assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Cancelled);
+    }
+}
+
+/// Ctrl-C leaves a hook that is configured to itself, and says so; only what `exec` runs ends with it.
+#[test]
+fn interrupted_follower_says_that_the_hook_goes_on() {
+    for command in [&["up"][..], &["hook", "run", "postCreate"], &["hook", "retry", "postCreate"]] {
+        let sandbox =
+            sandbox().hook("postCreate", "test -e repaired && touch running && until [ -e go ]; do sleep 0.01; done");
+        if command.contains(&"retry") {
+            up(&sandbox).exits(3);
+        }
+        sandbox.change("repaired", "");
+        let client = sandbox.spawn(command.iter().copied());
+        wait_for_file(&sandbox, "running");
+        client.interrupt();
+        client.finish().exits(130).tells("postCreate goes on: `burrow hook cancel postCreate` ends it");
+        assert_eq!(hook(&sandbox, HookName::PostCreate).state, HookState::Running, "{command:?}");
+        sandbox.change("go", "");
+        wait_for_state(&sandbox, HookName::PostCreate, HookState::Succeeded);
     }
 }
 

@@ -14,7 +14,7 @@ use super::launch::{self, Place};
 use super::machine::CommandEnd;
 use super::ready::{self, NotReady, Ports};
 use crate::coded::with_causes;
-use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec, Spare};
+use crate::process::{self, Ended, Found, Outcome, Shim, ShimSpec, Spare, sweep};
 use crate::workspace::files::substitute::SubstituteError;
 
 /// What there is of a command: one that goes on, or how it ended.
@@ -45,7 +45,7 @@ pub(crate) async fn find(folder: Utf8PathBuf) -> Progress {
         Ok(Found::Alive(shim)) => Progress::Alive(shim),
         Ok(Found::Ended(outcome)) => Progress::Ended(CommandEnd::from(&outcome)),
         Ok(Found::Abandoned) => Progress::Ended(CommandEnd::bare(Fate::NeverStarted)),
-        Ok(Found::Lost) => Progress::Ended(CommandEnd::bare(Fate::Interrupted)),
+        Ok(Found::Lost) => Progress::Ended(lost(folder).await),
         Err(error) => {
             tracing::error!(%folder, error = with_causes(&error), "cannot tell how a command ended");
             Progress::Ended(CommandEnd { note: Some(with_causes(&error)), ..CommandEnd::bare(Fate::Interrupted) })
@@ -60,7 +60,7 @@ pub(crate) async fn follow(mut shim: Shim, mut cancels: watch::Receiver<u32>) ->
         tokio::select! {
             ended = shim.ended() => return match ended {
                 Ok(Ended::Outcome(outcome)) => CommandEnd::from(&outcome),
-                Ok(Ended::Lost) => CommandEnd::bare(Fate::Interrupted),
+                Ok(Ended::Lost) => lost(shim.folder().dir().to_owned()).await,
                 Err(error) => CommandEnd { note: Some(with_causes(&error)), ..CommandEnd::bare(Fate::Interrupted) },
             },
             count = more_than(told, &mut cancels) => {
@@ -74,6 +74,14 @@ pub(crate) async fn follow(mut shim: Shim, mut cancels: watch::Receiver<u32>) ->
             }
         }
     }
+}
+
+/// The end of a command whose shim died: its processes may live.
+async fn lost(folder: Utf8PathBuf) -> CommandEnd {
+    let look = move || !sweep::find(|run| run == folder).is_empty();
+    let goes_on = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    let note = goes_on.then(|| "something of it went on".to_owned());
+    CommandEnd { note, ..CommandEnd::bare(Fate::Interrupted) }
 }
 
 /// What shows that a service is ready, and until when.

@@ -21,6 +21,7 @@ mod journal; // ledger and records, written in the right order
 mod launch; // pure: command + environment -> what the shim is told
 mod runs; // the folders of runs
 mod startup; // pure: when onStartup starts by itself
+mod survivors; // what goes on of a command whose shim died
 
 mod actor; // the loop
 mod engine; // one turn of it
@@ -53,6 +54,7 @@ use messages::{HookRequest, Reply, Started, Whereabouts};
 pub use ready::{Ports, Server};
 use record::RunId;
 use runs::Runs;
+use survivors::Survivors;
 
 /// How many requests may wait; whoever asks when it is full waits with them.
 const MAILBOX: usize = 64;
@@ -190,13 +192,24 @@ impl Hooks {
     }
 
     /// Asks for the end of a run, or of one command of it: TERM, then KILL after a grace; a second call kills. Answers when
-    /// that was asked for.
+    /// that was asked for. What goes on of a command whose shim died is ended as well.
     ///
     /// # Errors
     /// [`HookError::RunUnknown`] where it neither waits nor runs.
     pub async fn cancel(&self, run: &str, command: Option<String>) -> Result<(), HookError> {
         let run: RunId = run.parse().map_err(|_| HookError::RunUnknown { run: run.to_owned() })?;
-        self.ask(|reply| HookRequest::Cancel { run, command, reply }).await
+        let its_command = command.clone();
+        let unknown = match self.ask(|reply| HookRequest::Cancel { run, command, reply }).await {
+            Err(error @ HookError::RunUnknown { .. }) => error,
+            answer => return answer,
+        };
+        let survivors = Survivors::of_run(self.runs.clone(), run, its_command).await.ok_or(unknown)?;
+        tokio::spawn(async move {
+            if let Err(error) = survivors.end().await {
+                tracing::warn!(%run, %error, "could not end a lost command");
+            }
+        });
+        Ok(())
     }
 
     /// Ends every background service, and answers when all have ended; none is started anew after that.
@@ -207,12 +220,19 @@ impl Hooks {
         self.ask(|reply| HookRequest::StopServices { reply }).await
     }
 
-    /// Ends every run but for its services that are ready, and answers when all have ended.
+    /// Ends every run but for its services that are ready, and what goes on of commands whose shims died; answers when all
+    /// have ended.
     ///
     /// # Errors
     /// [`HookError::Stopping`], [`HookError::Unreadable`].
     pub async fn cancel_all(&self) -> Result<(), HookError> {
-        self.ask(|reply| HookRequest::CancelAll { reply }).await.map(|_| ())
+        self.ask(|reply| HookRequest::CancelAll { reply }).await?;
+        if let Some(survivors) = Survivors::of_all(self.runs.clone()).await
+            && let Err(error) = survivors.end().await
+        {
+            tracing::warn!(workspace = %self.workspace, %error, "could not end a lost command");
+        }
+        Ok(())
     }
 
     /// Answers when `hook` neither runs nor waits to be run (for no hook: when nothing runs and nothing is queued), or

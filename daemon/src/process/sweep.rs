@@ -3,15 +3,17 @@
 //! Only processes of the own uid are looked at, and each is signalled through a pidfd after its start time was compared:
 //! nobody else's process is touched.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use rustix::process::{Signal, geteuid, pidfd_send_signal};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::{RUN_VARIABLE, procfs};
+use super::{Folder, RUN_VARIABLE, procfs};
 
 /// Processes that KILL has not ended after this long are not to be ended.
 const KILL_WAIT: Duration = Duration::from_secs(2);
@@ -45,6 +47,20 @@ pub fn find(ours: impl Fn(&str) -> bool) -> Vec<Marked> {
             Some(Marked { pid, start_ticks: stat.start_ticks, run, name: stat.name })
         })
         .collect()
+}
+
+/// Those of [`find`] that are marked with the folder of a command whose shim died before its outcome was on disk. Blocks.
+pub fn find_lost(ours: impl Fn(&str) -> bool) -> Vec<Marked> {
+    let mut found = find(ours);
+    let mut lost = BTreeMap::new();
+    found.retain(|process| *lost.entry(process.run.clone()).or_insert_with_key(|run| is_lost(Utf8Path::new(run))));
+    found
+}
+
+fn is_lost(dir: &Utf8Path) -> bool {
+    let folder = Folder::new(dir);
+    // In this order: a shim goes to its folder before it makes the claim, and ends after its outcome was written.
+    folder.claim_file().exists() && !procfs::has_shim(dir) && folder.outcome().is_ok_and(|outcome| outcome.is_none())
 }
 
 /// Ends the processes that [`find`] finds: TERM, `grace`, KILL. A shim among them ends its command itself and writes the

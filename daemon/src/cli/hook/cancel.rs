@@ -24,31 +24,32 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let workspace = context.workspace().to_string();
     let now = AwaitHooksParams { workspace: workspace.clone(), hook: None, timeout_ms: Some(0) };
     let hooks = client.call::<HooksAwait>(now).await?.hooks;
-    let meant = in_flight(&hooks, &args.target);
-    if meant.is_empty() {
-        let message = format!("cancel {}: nothing of it runs or waits", args.target);
-        return Err(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".into()))).into());
-    }
-    for (run_id, command) in meant {
+    let mut any = false;
+    for (run_id, command) in in_flight(&hooks, &args.target) {
         let params = CancelRunParams { workspace: workspace.clone(), run_id, command };
         match client.call::<HooksCancel>(params).await {
-            Ok(_) => {}
-            // It ended by itself in the meantime.
+            Ok(_) => any = true,
+            // Nothing goes on of it, or it ended by itself in the meantime.
             Err(error) if error.code() == ErrorCode::RunUnknown => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    if !any {
+        let message = format!("cancel {}: nothing of it runs or waits", args.target);
+        return Err(Told(ErrorData::new(ErrorCode::RunUnknown, message, Some("see `burrow hook list`".into()))).into());
     }
     context.printer.note(&format!("{} is being ended", args.target));
     Ok(ExitStatus::Success)
 }
 
-/// What of a hook runs, or waits within a run: its runs as a whole, or the one command that is named, with its run.
+/// What of a hook runs, or waits within a run, or may go on without its shim: its runs as a whole, or the one command that
+/// is named, with its run.
 fn in_flight(hooks: &[HookStatus], target: &Target) -> BTreeSet<(String, Option<String>)> {
     let is_meant = |name: &str| target.command.as_ref().is_none_or(|command| command == name);
     let commands = hooks.iter().filter(|hook| hook.name == target.hook).flat_map(|hook| &hook.commands);
     commands
         .filter(|command| is_meant(&command.name))
-        .filter(|command| matches!(command.state, HookState::Running | HookState::Pending))
+        .filter(|command| matches!(command.state, HookState::Running | HookState::Pending | HookState::Interrupted))
         .filter_map(|command| Some((command.run_id.clone()?, target.command.clone())))
         .collect()
 }

@@ -16,6 +16,7 @@ use crate::hooks::follower::{self, Progress, Readiness};
 use crate::hooks::machine::{Begin, CommandEnd, Launch};
 use crate::hooks::messages::Report;
 use crate::hooks::record::RunId;
+use crate::hooks::survivors::Survivors;
 use crate::model::ProgressStep;
 use crate::process::{self, Spare};
 
@@ -96,7 +97,7 @@ impl Engine {
         }
     }
 
-    async fn launch(&mut self, Launch { job, command, start, again, is_ready, pause }: Launch) {
+    async fn launch(&mut self, Launch { job, command, start, again, is_ready, pause, may_go_on }: Launch) {
         let (run, name) = (job.run, command.name.clone());
         if let Some(again) = again {
             tracing::info!(%run, command = name, start, "starts a command anew");
@@ -113,8 +114,16 @@ impl Engine {
         let folder = self.journal.runs().command(run, &name, start);
         let is_checked = command.background && !is_ready;
         self.beginning.insert((run, name.clone()));
+        let (runs, origin, its_name) = (self.journal.runs().clone(), job.origin, name.clone());
         let preparation = self.preparation(job, command, folder, is_checked);
         self.follow(run, name, |mut cancels| async move {
+            // Whoever cancels waits for it: nobody would look for it again.
+            if may_go_on
+                && let Some(survivors) = Survivors::of_command(runs, run, origin, its_name).await
+                && let Err(error) = survivors.end().await
+            {
+                return (Progress::Ended(CommandEnd::bare(Fate::not_started(error.to_string()))), None);
+            }
             let prepared = tokio::select! {
                 prepared = preparation.carry_out() => prepared,
                 // The user's shell may take its time, and nothing has begun yet.

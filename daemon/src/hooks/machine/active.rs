@@ -27,7 +27,7 @@ const LONG_LIFE: Duration = Duration::from_secs(60);
 pub(super) struct Active {
     pub(super) record: RunRecord,
     pub(super) job: Arc<Job>,
-    /// The entries that this run's replaced, for the case that it cannot be written down.
+    /// The entries that this run's replaced, one for each command that it began with.
     pub(super) before: Vec<(Key, Option<Entry>)>,
     /// One for each command of the record.
     pub(super) progress: Vec<Progress>,

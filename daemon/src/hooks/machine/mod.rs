@@ -115,6 +115,8 @@ pub(crate) struct Launch {
     pub(crate) is_ready: bool,
     /// How long its process holds itself back before the command begins.
     pub(crate) pause: Duration,
+    /// Something of an earlier run of it may go on: that one did not succeed.
+    pub(crate) may_go_on: bool,
 }
 
 /// Ends of commands, to write down.
@@ -330,7 +332,9 @@ impl Machine {
             job = Arc::new(Job { caller, commands: Vec::new(), ..job.as_ref().clone() });
         }
         if start == 1 {
-            return Some(Launch { job, command, start, again: None, is_ready: false, pause });
+            let last = active.before.get(index).and_then(|(_, last)| last.as_ref());
+            let may_go_on = last.is_some_and(|last| !matches!(last.fate, Fate::Succeeded { .. }));
+            return Some(Launch { job, command, start, again: None, is_ready: false, pause, may_go_on });
         }
         let key = self.key(run, &command.name)?;
         let mut entry = self.entries.get(&key)?.clone();
@@ -344,7 +348,7 @@ impl Machine {
         self.entries.apply(line.clone());
         let record = self.active.get(&run).map(|active| active.record.clone());
         let again = Some(Settle { lines: vec![line], record });
-        Some(Launch { job, command, start, again, is_ready, pause })
+        Some(Launch { job, command, start, again, is_ready, pause, may_go_on: false })
     }
 
     /// Takes note of the end of one command.
