@@ -217,6 +217,8 @@ test("a program in the terminal can be typed to", async (context) => {
   await window.page.keyboard.press("Enter");
   // The session is over and the terminal stays.
   await window.terminal("Enter closes this terminal.");
+  await window.page.keyboard.type("still here");
+  await window.terminal("still here");
   assert.match(await window.terminalText(), /you said gophers/);
   await window.picture("debug-terminal");
   await window.page.keyboard.press("Enter");
