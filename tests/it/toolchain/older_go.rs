@@ -7,7 +7,7 @@ use burrow_protocol::toolchain::ToolsReport;
 use camino::Utf8PathBuf;
 use serde_json::json;
 
-use super::proxy::{HOST, LOCK, MODULE, Proxy, binary, tools_apart};
+use super::proxy::{HOST, LOCK, Proxy, binary, tools_apart};
 use crate::sandbox::Sandbox;
 
 /// What is built here is built once a run, with whatever else the machine does.
@@ -95,11 +95,12 @@ fn tools_for_a_still_older_go_work() {
 #[ignore = "slow: part of `make test-all`"]
 fn a_newer_go_is_fetched_for_what_asks_for_it() {
     let (goroot, proxy) = (fetch("go1.24.13"), proxy());
-    proxy.publish_for_go("v1.1.0", "1.26.1");
     let sandbox = workspace(&proxy, &goroot, &[]).env("GOTOOLCHAIN", "auto");
     let mut pins = tools_apart("v1.0.0");
-    for (name, package, version) in [("pinned", "gopls", "v1.1.0"), ("newest", "dlv", "latest")] {
-        pins[name] = json!({ "package": format!("{MODULE}/cmd/{package}"), "version": version });
+    for (name, version) in [("pinned", "v1.1.0"), ("newest", "latest")] {
+        let module = format!("{HOST}/{name}");
+        proxy.publish_main_for_go(&module, "v1.1.0", "1.26.1");
+        pins[name] = json!({ "package": module, "version": version });
     }
     let sandbox = sandbox.setting("tools", pins).write("go.mod", "module example.com/hello-api\n\ngo 1.21\n");
     sandbox.burrow(["tools", "repair"]).exits(0);

@@ -61,6 +61,11 @@ impl Proxy {
         self.publish_module(module, version, "1.18", &[("main.go".to_owned(), main)]);
     }
 
+    /// The same, whose go.mod has the line `go GO`.
+    pub(super) fn publish_main_for_go(&self, module: &str, version: &str, go: &str) {
+        self.publish_module(module, version, go, &[("main.go".to_owned(), MAIN)]);
+    }
+
     fn publish_module(&self, module: &str, version: &str, go: &str, files: &[(String, &str)]) {
         let folder = self.path().join(module).join("@v");
         let go_mod = format!("module {module}\n\ngo {go}\n");
