@@ -91,15 +91,17 @@ fn start(printer: Printer, caches: Caches) -> Result<()> {
         // A large one takes longer than a container may wait for.
         let mending = (caches != Caches::None).then(|| process::spawn_beside(&["entrypoint", "--caches"]));
         let started = start_daemon(printer, deadline).await;
-        match mending {
+        let is_late = match mending {
             // The first hook may need them.
-            Some(Ok(mut mending)) if caches == Caches::Others => {
-                if timeout_at(deadline, mending.wait()).await.is_err() {
-                    printer.note("burrow: the caches were another user's, and are still being given to remoteUser");
-                }
+            Some(Ok(mut mending)) if caches == Caches::Others => timeout_at(deadline, mending.wait()).await.is_err(),
+            Some(Err(error)) => {
+                printer.error(&error.to_data());
+                false
             }
-            Some(Err(error)) => printer.error(&error.to_data()),
-            _ => {}
+            _ => false,
+        };
+        if is_late {
+            printer.note("burrow: the caches were another user's, and are still being given to remoteUser");
         }
         started
     })
