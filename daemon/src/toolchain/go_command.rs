@@ -31,7 +31,8 @@ const DETAIL_LINES: usize = 6;
 const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// What Go says where a proxy or a repository has answered that this one module is not to be had there.
-const ANSWERS: [&str; 9] = [
+const ANSWERS: [&str; 10] = [
+    ": 400 ",
     ": 401 ",
     ": 403 ",
     ": 404 ",
@@ -223,6 +224,7 @@ mod tests {
         for (said, expected) in [
             ("b@v9: reading https://proxy/b.info: 404 Not Found", true),
             ("b@v1: reading https://proxy/b.zip: 401 Unauthorized", true),
+            ("b@v1: reading https://proxy.golang.org/b.info: 400 Bad Request", true),
             ("b@v9: invalid version: unknown revision v9", true),
             ("b@v1: reading file:///proxy/b.info: no such file or directory", true),
             ("b@v1: Get \"https://proxy/b.info\": dial tcp: lookup proxy: no such host", false),
