@@ -5,8 +5,9 @@
 //! and `attach` to it, the process in the place of its name, and the client hears `initialized`, as after dlv's own
 //! restart: it sends its breakpoints again.
 //! State: the client's two requests, what it waits for, the processes that were attached to.
-//! Invariants: a process is attached to once; no dlv that is about to end is taken for the next one; the process is looked for here (dlv looks at each process once, and
-//! misses one that it saw before its exec); a client that attaches by number, or launches, is served as by any relay.
+//! Invariants: a process is attached to once, and again only where its dlv ended before it said whether it was; no dlv that
+//! is about to end is taken for the next one; the process is looked for here (dlv looks at each process once, and misses one
+//! that it saw before its exec); a client that attaches by number, or launches, is served as by any relay.
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;

@@ -69,6 +69,8 @@ fn a_program_that_is_restarted_at_once_is_never_missed() {
         editor.go_on(&stopped);
         let command = format!("{binary} loop");
         let running = sandbox.processes().into_iter().find(|process| process.command == command).expect("the program");
+        // A dlv that steps over a breakpoint just then waits for the killed thread for good.
+        eventually("it runs", SOON, || if runs(running.pid) { Ok(()) } else { Err("it is stopped") });
         signal(running.pid, Signal::KILL);
     }
     drop(supervisor);
@@ -77,6 +79,13 @@ fn a_program_that_is_restarted_at_once_is_never_missed() {
     }
     editor.disconnect(false);
     assert_nothing_left(&sandbox);
+}
+
+/// Whether no thread of it is stopped by whoever traces it.
+fn runs(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+    let mut stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    stats.all(|stat| !stat.contains(") t "))
 }
 
 /// A client that launches is served as on any lease: what its program prints comes to it.

@@ -130,11 +130,15 @@ pub(crate) fn writes_with(trace: &str, root: &Utf8Path, names: &[(&str, String)]
     known.collect::<BTreeSet<_>>().into_iter().chain(of_new_files).collect()
 }
 
-/// The file that a call is about, below `root`. Of two names it is the last: a file that is renamed into its place had a random
-/// one, and the first of a symlink is only its text. strace goes by either.
+/// The file that a call is about, below `root`. Of two names it is the last where the first says nothing: a file that is renamed
+/// into its place had a random one, and the first of a symlink is only its text. strace goes by either, but for rename(2), where
+/// it knows the first alone.
 fn path_of(call: &str, arguments: &str, root: &Utf8Path) -> Option<String> {
     let name = if call.starts_with("rename") || call.starts_with("symlink") {
-        arguments.split('"').skip(1).step_by(2).filter(|name| name.starts_with('/')).last()?
+        let mut names = arguments.split('"').skip(1).step_by(2).filter(|name| name.starts_with('/'));
+        let first = names.next()?;
+        let says_nothing = first.contains("/.burrow-") || call.starts_with("symlink");
+        names.last().filter(|_| says_nothing).unwrap_or(first)
     } else {
         // `12</path>` for a descriptor, `"/path"` for a name.
         let mut parts = arguments.split(['<', '"']).skip(1).filter_map(|part| part.split(['>', '"']).next());
