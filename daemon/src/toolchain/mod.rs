@@ -113,7 +113,7 @@ impl ToolchainContext {
 
     /// Says in the store that what this workspace has is still used. Blocks.
     fn renew_hold(&self) {
-        self.store().renew(Generations::new(self.layout()).digests());
+        self.store().renew(|| Generations::new(self.layout()).digests());
     }
 
     /// Makes the state directory's `current` lead to this workspace's tools, unless it leads to those of another one that is

@@ -147,8 +147,13 @@ impl Store {
     }
 
     /// Says that this container is still there and uses these binaries, unless it said so within the last hour.
-    pub(crate) fn renew(&self, used: BTreeSet<String>) {
-        if !used.is_empty() && age_of(&self.hold_file()).is_none_or(|age| age > HOLD_IS_NEW) {
+    /// What they are takes reading, so it is asked only then.
+    pub(crate) fn renew(&self, used: impl FnOnce() -> BTreeSet<String>) {
+        if age_of(&self.hold_file()).is_some_and(|age| age <= HOLD_IS_NEW) {
+            return;
+        }
+        let used = used();
+        if !used.is_empty() {
             self.hold(used);
         }
     }
@@ -337,9 +342,9 @@ mod tests {
         assert!(!there(&theirs) && there(&both));
         // What was held long ago is held anew by saying so again, whether the hold is still there or not.
         let hold = other.holds().join("other.json");
-        other.renew([both.clone()].into());
+        other.renew(|| [both.clone()].into());
         age(&hold, HOLD_LASTS * 2);
-        other.renew([both.clone()].into());
+        other.renew(|| [both.clone()].into());
         assert!(age_of(&hold).unwrap() < HOLD_LASTS);
         // What cannot be read may say anything.
         durable::replace(&one.holds().join("third.json"), b"{").unwrap();
