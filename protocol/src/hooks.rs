@@ -358,6 +358,14 @@ wire! {
     }
 }
 
+impl AwaitHooksParams {
+    /// How all hooks of `workspace` stand now, without waiting for any.
+    #[must_use]
+    pub fn now(workspace: &str) -> Self {
+        Self { workspace: workspace.to_owned(), hook: None, timeout_ms: Some(0) }
+    }
+}
+
 impl HookName {
     /// All hooks, in the order in which they run.
     pub const ALL: [Self; 6] =

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitStatus> {
     let client = context.connect(Start::IfNeeded).await?;
     let workspace = context.workspace().to_string();
-    let now = AwaitHooksParams { workspace: workspace.clone(), hook: None, timeout_ms: Some(0) };
+    let now = AwaitHooksParams::now(&workspace);
     let hooks = client.call::<HooksAwait>(now).await?.hooks;
     let mut any = false;
     for (run_id, command) in in_flight(&hooks, &args.target) {

@@ -36,7 +36,7 @@ pub(crate) async fn follow(
             follow_run(link, workspace, summary, style, true).await?;
         }
     }
-    let now = AwaitHooksParams { workspace: workspace.to_string(), hook: None, timeout_ms: Some(0) };
+    let now = AwaitHooksParams::now(workspace.as_str());
     Ok(link.ask::<HooksAwait>(now).await?.hooks)
 }
 

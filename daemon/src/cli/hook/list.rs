@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, context: &Context) -> Result<ExitStatus> {
     let client = context.connect(Start::IfNeeded).await?;
-    let now = AwaitHooksParams { workspace: context.workspace().to_string(), hook: None, timeout_ms: Some(0) };
+    let now = AwaitHooksParams::now(context.workspace().as_str());
     let report = client.call::<HooksAwait>(now).await?;
     let printer = context.printer;
     if printer.is_json() {

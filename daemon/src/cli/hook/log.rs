@@ -70,7 +70,7 @@ fn choose(runs: Vec<RunSummary>, args: &Args) -> Option<RunSummary> {
 
 /// Why there is no log of what is meant.
 async fn unknown(link: &Link<'_>, context: &Context, args: &Args) -> Result<Told> {
-    let now = AwaitHooksParams { workspace: context.workspace().to_string(), hook: None, timeout_ms: Some(0) };
+    let now = AwaitHooksParams::now(context.workspace().as_str());
     let hooks = link.ask::<HooksAwait>(now).await?.hooks;
     let message = match &args.run {
         Some(run) => format!("{run} is no run of {} on record", args.target.hook),
